@@ -38,17 +38,19 @@ static void open_next(struct holders *holders)
 {
     struct holder *holder = peer_set_at(holders->peers, holders->asked++);
     holder->is_asked = true;
-    if (peer_is_settled(&holder->peer))
+    if (peer_is_settled(&holder->peer)) {
         open_holder(holders, &holder->peer);
+    }
 }
 
 static void resume(struct peer *peer)
 {
     const struct holder *holder = (struct holder *)peer;
-    if (holder->is_asked)
+    if (holder->is_asked) {
         open_holder(peer_set_arg(peer->peers), peer);
-    else
+    } else {
         peer_settled(peer);
+    }
 }
 
 static void open_due(void *arg, uint64_t intended_us)
@@ -66,18 +68,20 @@ static void open_some(struct holders *holders)
 {
     const struct worker_part *part = &holders->worker->part;
     while (part->connect_rate <= 0 && holders->asked < part->connections &&
-           holders->asked < holders->opened + OPENS_AT_ONCE)
+           holders->asked < holders->opened + OPENS_AT_ONCE) {
         open_next(holders);
+    }
 }
 
 static void open_holders(struct holders *holders)
 {
     const struct worker_part *part = &holders->worker->part;
-    if (part->connect_rate > 0)
+    if (part->connect_rate > 0) {
         pacer_start_count(pacer_create(holders->worker->loop, open_due, all_asked, holders),
                           part->connect_rate, part->connections);
-    else
+    } else {
         open_some(holders);
+    }
 }
 
 /* The answer is the bare id. */
@@ -86,17 +90,21 @@ static size_t received(struct peer *peer, struct bytes input, uint64_t now_us)
     struct holders *holders = peer_set_arg(peer->peers);
     struct holder *holder = (struct holder *)peer;
     (void)now_us;
-    if (input.len < ID_CLIENT_LENGTH)
+    if (input.len < ID_CLIENT_LENGTH) {
         return 0;
-    if (!peer_is_settled(peer))
+    }
+    if (!peer_is_settled(peer)) {
         peer_settled(peer);
-    if (holder->has_opened)
+    }
+    if (holder->has_opened) {
         return ID_CLIENT_LENGTH;
+    }
     holder->has_opened = true;
-    if (++holders->opened == holders->worker->part.connections)
+    if (++holders->opened == holders->worker->part.connections) {
         worker_done(holders->worker);
-    else
+    } else {
         open_some(holders);
+    }
     return ID_CLIENT_LENGTH;
 }
 
@@ -120,12 +128,13 @@ static void *create_holders(struct worker *worker)
 static void run_holders_step(void *self, enum step step)
 {
     struct holders *holders = self;
-    if (step == STEP_CONNECT)
+    if (step == STEP_CONNECT) {
         peer_set_connect(holders->peers);
-    else if (step == STEP_OPEN && holders->worker->part.connections > 0)
+    } else if (step == STEP_OPEN && holders->worker->part.connections > 0) {
         open_holders(holders);
-    else
+    } else {
         worker_done(holders->worker);
+    }
 }
 
 const struct role holders_role = {"holders", create_holders, run_holders_step};

@@ -17,10 +17,11 @@ int main(int argc, char **argv)
     const struct mode *mode;
     struct options options;
     struct report *report;
-    if (argc < 2 || strcmp(argv[1], "--help") == 0)
+    if (argc < 2 || strcmp(argv[1], "--help") == 0) {
         options_help();
+    }
     mode = mode_find(argv[1]);
-    if (mode == NULL) {
+    if (!mode) {
         (void)fprintf(stderr, "tracker-bench: no such mode: %s (try --help)\n", argv[1]);
         return 2;
     }

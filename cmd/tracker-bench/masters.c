@@ -29,8 +29,9 @@ static struct address parse_masters_target(const struct options *options)
 {
     struct address address;
     need_target(options->target);
-    if (!address_parse(options->target, &address))
+    if (!address_parse(options->target, &address)) {
         bench_fail("--target: not ADDRESS:PORT");
+    }
     return address;
 }
 
@@ -40,20 +41,23 @@ int masters_open_socket(const struct address *target, uint32_t source)
     struct sockaddr_storage storage;
     socklen_t len;
     int fd = socket(target->family == ADDRESS_IPV6 ? AF_INET6 : AF_INET, SOCK_DGRAM, 0);
-    if (fd < 0)
+    if (fd < 0) {
         bench_fail("socket: %s", strerror(errno));
+    }
     if (source > 0) {
         uint32_t number = source + 1;
         from.ip[1] = (uint8_t)(number >> 16);
         from.ip[2] = (uint8_t)(number >> 8);
         from.ip[3] = (uint8_t)number;
         len = address_to_sockaddr(&from, &storage);
-        if (bind(fd, (struct sockaddr *)&storage, len) != 0)
+        if (bind(fd, (struct sockaddr *)&storage, len) != 0) {
             bench_fail("bind: %s", strerror(errno));
+        }
     }
     len = address_to_sockaddr(target, &storage);
-    if (connect(fd, (struct sockaddr *)&storage, len) != 0)
+    if (connect(fd, (struct sockaddr *)&storage, len) != 0) {
         bench_fail("connect: %s", strerror(errno));
+    }
     return fd;
 }
 
@@ -62,17 +66,20 @@ void masters_allow_descriptors(uint32_t count)
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < count + 64) {
         limit.rlim_cur = count + 64;
-        if (limit.rlim_max < limit.rlim_cur)
+        if (limit.rlim_max < limit.rlim_cur) {
             limit.rlim_max = limit.rlim_cur;
-        if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        }
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
             bench_fail("%u descriptors: %s", count, strerror(errno));
+        }
     }
 }
 
 void masters_sample(const struct options *options, struct proc_sample *samples)
 {
-    for (uint32_t i = 0; i < options->proc_count; i++)
+    for (uint32_t i = 0; i < options->proc_count; i++) {
         proc_read(&options->procs[i], &samples[i]);
+    }
 }
 
 void masters_report_cpu(const struct options *options, struct report *report,
@@ -83,8 +90,9 @@ void masters_report_cpu(const struct options *options, struct report *report,
         double cpu = (double)(after[i].cpu_us - before[i].cpu_us);
         const char *name = options->procs[i].name;
         report_add(report, cpu / options->seconds / 1e4, 1, "%", "%s_cpu_percent", name);
-        if (count > 0)
+        if (count > 0) {
             report_add(report, cpu / count, 3, "us", "%s_cpu_us_per_%s", name, unit);
+        }
         report_add(report, (double)after[i].rss / 1024, 0, "KiB", "%s_memory", name);
     }
 }
@@ -125,8 +133,9 @@ static void send_queries(struct masters_player *player, uint32_t count)
     player->tally.asked += count;
     while (count > 0) {
         int sent = sendmmsg(player->fd, player->out, count < BATCH ? count : BATCH, 0);
-        if (sent < 0)
+        if (sent < 0) {
             bench_fail("sendmmsg: %s", strerror(errno));
+        }
         count -= (uint32_t)sent;
     }
 }
@@ -182,13 +191,15 @@ static void play_rate(struct masters_player *player, double rate, uint64_t begin
     for (uint64_t asked = 0; now < end_us || next < end_us; now = clock_monotonic_us()) {
         uint32_t due = 0;
         while ((next = pacer_moment_us(begin_us, rate, asked + due)) <= now && next < end_us &&
-               due < BATCH)
+               due < BATCH) {
             due++;
+        }
         send_queries(player, due);
         asked += due;
         next = next < end_us ? next : end_us;
-        if (await_packets(player, next > now ? next - now : 0))
+        if (await_packets(player, next > now ? next - now : 0)) {
             (void)receive_replies(player);
+        }
     }
 }
 
@@ -199,10 +210,11 @@ static struct tally play_span(struct masters_player *player, const struct option
     const uint64_t begin = clock_monotonic_us();
     const uint64_t end = begin + (uint64_t)(seconds * 1e6);
     player->tally = (struct tally){0};
-    if (options->rate > 0)
+    if (options->rate > 0) {
         play_rate(player, options->rate, begin, end);
-    else
+    } else {
         play_window(player, options->window, end);
+    }
     return player->tally;
 }
 
@@ -210,8 +222,9 @@ static struct tally play_span(struct masters_player *player, const struct option
 static uint64_t count_lost(struct masters_player *player, uint64_t asked, uint64_t answered)
 {
     player->tally = (struct tally){0};
-    while (answered + player->tally.replies < asked && await_packets(player, DRAIN_MS * 1000))
+    while (answered + player->tally.replies < asked && await_packets(player, DRAIN_MS * 1000)) {
         (void)receive_replies(player);
+    }
     answered += player->tally.replies;
     return answered < asked ? asked - answered : 0;
 }
@@ -224,11 +237,13 @@ void measure_getservers(const struct options *options, struct report *report)
     masters_sample(options, before);
     struct tally tally = play_span(player, options, options->seconds);
     masters_sample(options, after);
-    if (options->rate > 0)
+    if (options->rate > 0) {
         tally.lost = count_lost(player, warmup.asked + tally.asked, warmup.replies + tally.replies);
+    }
     double replies = (double)tally.replies;
-    if (tally.replies + player->tally.replies == 0)
+    if (tally.replies + player->tally.replies == 0) {
         bench_fail("no answer is received");
+    }
     report_add(report, (double)tally.asked / options->seconds, 0, "/s", "questions");
     report_add(report, replies / options->seconds, 0, "/s", "replies");
     report_add(report, replies > 0 ? (double)tally.packets / replies : 0, 2, "",
@@ -244,12 +259,15 @@ void measure_getservers(const struct options *options, struct report *report)
 
 static struct bytes flood_text(const char *what)
 {
-    if (what == NULL || strcmp(what, "heartbeats") == 0)
+    if (!what || strcmp(what, "heartbeats") == 0) {
         return BYTES_LITERAL(MASTERS_HEARTBEAT);
-    if (strcmp(what, "queries") == 0)
+    }
+    if (strcmp(what, "queries") == 0) {
         return BYTES_LITERAL(QUESTION);
-    if (strcmp(what, "answers") == 0)
+    }
+    if (strcmp(what, "answers") == 0) {
         return BYTES_LITERAL(MASTERS_ANSWER "abcdefghijk" MASTERS_ANSWER_END);
+    }
     bench_fail("--service: heartbeats, queries or answers");
 }
 
@@ -262,22 +280,25 @@ void measure_flood(const struct options *options, struct report *report)
     uint64_t sent = 0, refused = 0;
     masters_allow_descriptors(count);
     int *fds = mem_alloc(count * sizeof *fds);
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         fds[i] = masters_open_socket(&target, options->sources > 0 ? i + 1 : 0);
+    }
     masters_sample(options, before);
     const uint64_t began = clock_monotonic_us();
     for (uint64_t now = began; now < began + (uint64_t)(options->seconds * 1e6);
          now = clock_monotonic_us()) {
         uint64_t due = (uint64_t)((double)(now - began) / 1e6 * options->rate);
-        for (; sent < due; sent++)
+        for (; sent < due; sent++) {
             refused += send(fds[sent % count], text.data, text.len, MSG_DONTWAIT) < 0;
+        }
         (void)usleep(TICK_US);
     }
     masters_sample(options, after);
     report_add(report, (double)sent / options->seconds, 0, "/s", "sent");
     report_add(report, (double)refused, 0, "", "not_sent");
     masters_report_cpu(options, report, before, after, (double)sent, "datagram");
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         close(fds[i]);
+    }
     free(fds);
 }

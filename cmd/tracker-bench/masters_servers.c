@@ -43,8 +43,9 @@ static void answer_getinfo(struct masters_game *game, const uint8_t *packet, siz
     static const char end[] = MASTERS_ANSWER_END;
     const size_t begins = sizeof GETINFO - 1;
     char text[MASTERS_PACKET_MAX];
-    if (len <= begins || len > begins + 64 || memcmp(packet, GETINFO, begins) != 0)
+    if (len <= begins || len > begins + 64 || memcmp(packet, GETINFO, begins) != 0) {
         return;
+    }
     memcpy(text, MASTERS_ANSWER, sizeof MASTERS_ANSWER - 1);
     memcpy(text + sizeof MASTERS_ANSWER - 1, packet + begins, len - begins);
     memcpy(text + sizeof MASTERS_ANSWER - 1 + len - begins, end, sizeof end - 1);
@@ -59,16 +60,19 @@ static uint32_t listen_to_games(struct fleet *fleet, uint32_t first, uint32_t en
 {
     uint8_t packet[MASTERS_PACKET_MAX];
     uint32_t answered = 0;
-    if (poll(fleet->polls + first, end - first, wait_ms) <= 0)
+    if (poll(fleet->polls + first, end - first, wait_ms) <= 0) {
         return 0;
+    }
     for (uint32_t i = first; i < end; i++) {
         struct masters_game *game = &fleet->games[i];
-        if (!(fleet->polls[i].revents & POLLIN))
+        if (!(fleet->polls[i].revents & POLLIN)) {
             continue;
+        }
         bool before = game->answered;
         ssize_t len = recv(game->fd, packet, sizeof packet, MSG_DONTWAIT);
-        if (len > 0)
+        if (len > 0) {
             answer_getinfo(game, packet, (size_t)len);
+        }
         answered += game->answered && !before;
     }
     fleet->answered += answered;
@@ -84,18 +88,22 @@ static void register_all(struct fleet *fleet)
     uint64_t end = clock_monotonic_us() + REGISTER_S * 1000000ull;
     while (fleet->answered < fleet->count) {
         uint64_t now = clock_monotonic_us();
-        for (; said < fleet->count && said < fleet->answered + REGISTERING; said++)
+        for (; said < fleet->count && said < fleet->answered + REGISTERING; said++) {
             send_heartbeat(fleet, said);
-        uint32_t more = listen_to_games(fleet, first, said, MASTERS_QUIET_MS);
-        while (first < said && fleet->games[first].answered)
-            first++;
-        for (uint32_t i = first; more == 0 && i < said; i++) {
-            if (!fleet->games[i].answered)
-                send_heartbeat(fleet, i);
         }
-        if (now > end)
+        uint32_t more = listen_to_games(fleet, first, said, MASTERS_QUIET_MS);
+        while (first < said && fleet->games[first].answered) {
+            first++;
+        }
+        for (uint32_t i = first; more == 0 && i < said; i++) {
+            if (!fleet->games[i].answered) {
+                send_heartbeat(fleet, i);
+            }
+        }
+        if (now > end) {
             bench_fail("%u of %u game servers were asked in %d s", fleet->answered, fleet->count,
                        REGISTER_S);
+        }
     }
 }
 
@@ -104,8 +112,9 @@ static uint32_t next_game(struct fleet *fleet)
 {
     for (uint32_t i = 0; i < fleet->count; i++) {
         uint32_t index = fleet->next++ % fleet->count;
-        if (!fleet->games[index].answered || fleet->answered == fleet->count)
+        if (!fleet->games[index].answered || fleet->answered == fleet->count) {
             return index;
+        }
     }
     return 0;
 }
@@ -118,13 +127,15 @@ static void follow_schedule(struct fleet *fleet, uint64_t until_us)
     int wait_ms = MASTERS_QUIET_MS;
     for (int i = 0; i < REGISTERING; i++) {
         next = pacer_moment_us(fleet->begin_us, fleet->rate, fleet->heartbeats);
-        if (next > now)
+        if (next > now) {
             break;
+        }
         send_heartbeat(fleet, next_game(fleet));
     }
     next = next < until_us ? next : until_us;
-    if (next < now + MASTERS_QUIET_MS * 1000)
+    if (next < now + MASTERS_QUIET_MS * 1000) {
         wait_ms = next > now ? (int)((next - now) / 1000) + 1 : 0;
+    }
     (void)listen_to_games(fleet, 0, fleet->count, wait_ms);
 }
 
@@ -135,9 +146,10 @@ static void register_at_rate(struct fleet *fleet)
     const uint64_t end = pacer_moment_us(fleet->begin_us, 1 / seconds, 1);
     while (fleet->answered < fleet->count) {
         follow_schedule(fleet, end);
-        if (clock_monotonic_us() > end)
+        if (clock_monotonic_us() > end) {
             bench_fail("%u of %u game servers were asked in %.0f s", fleet->answered, fleet->count,
                        seconds);
+        }
     }
 }
 
@@ -145,18 +157,20 @@ static void stay_registered(struct fleet *fleet, double seconds)
 {
     const uint64_t end = clock_monotonic_us() + (uint64_t)(seconds * 1e6);
     for (uint64_t now; (now = clock_monotonic_us()) < end;) {
-        if (fleet->rate > 0)
+        if (fleet->rate > 0) {
             follow_schedule(fleet, end);
-        else
+        } else {
             (void)listen_to_games(fleet, 0, fleet->count, (int)((end - now) / 1000) + 1);
+        }
     }
 }
 
 /* Once more, as answers may be lost too. */
 static void register_again(struct fleet *fleet)
 {
-    for (uint32_t i = 0; i < fleet->count; i++)
+    for (uint32_t i = 0; i < fleet->count; i++) {
         fleet->games[i].answered = false;
+    }
     fleet->answered = 0;
     register_all(fleet);
 }
@@ -169,12 +183,14 @@ static uint32_t read_targets(const struct options *options, struct address *targ
     char *words = mem_strdup(options->target), *saved = NULL;
     for (char *word = strtok_r(words, ",", &saved); word && count < most;
          word = strtok_r(NULL, ",", &saved)) {
-        if (!address_parse(word, &targets[count++]))
+        if (!address_parse(word, &targets[count++])) {
             bench_fail("--target: not ADDRESS:PORT");
+        }
     }
     free(words);
-    if (count == 0)
+    if (count == 0) {
         bench_fail("--target: none");
+    }
     return count;
 }
 
@@ -196,8 +212,9 @@ static void open_fleet(struct fleet *fleet, const struct options *options)
 
 static void close_fleet(struct fleet *fleet)
 {
-    for (uint32_t i = 0; i < fleet->count; i++)
+    for (uint32_t i = 0; i < fleet->count; i++) {
         close(fleet->games[i].fd);
+    }
     free(fleet->games);
     free(fleet->polls);
 }
@@ -209,14 +226,16 @@ void measure_servers(const struct options *options, struct report *report)
     open_fleet(&fleet, options);
     masters_sample(options, before);
     fleet.begin_us = clock_monotonic_us();
-    if (fleet.rate > 0)
+    if (fleet.rate > 0) {
         register_at_rate(&fleet);
-    else
+    } else {
         register_all(&fleet);
+    }
     report_add(report, (double)(clock_monotonic_us() - fleet.begin_us) / 1e3, 1, "ms",
                "registered_in");
-    if (fleet.rate <= 0)
+    if (fleet.rate <= 0) {
         register_again(&fleet);
+    }
     stay_registered(&fleet, options->seconds);
     masters_sample(options, after);
     report_add(report, (double)fleet.heartbeats, 0, "", "heartbeats");

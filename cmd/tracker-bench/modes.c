@@ -14,23 +14,26 @@
 
 void need_target(const char *target)
 {
-    if (target == NULL)
+    if (!target) {
         bench_fail("--target is needed");
+    }
 }
 
 static const char *watched_target(const struct options *options)
 {
-    return options->watch != NULL ? options->watch : options->target;
+    return options->watch ? options->watch : options->target;
 }
 
 static void add_writers(struct run *run, const char *target, bool bare)
 {
     struct worker_part part = run_part(run, &writers_role, target, run->options->connections);
     part.bare = bare;
-    if (bare)
+    if (bare) {
         part.dialect = TRACKER_VERSIONED;
-    if (part.entries < part.connections)
+    }
+    if (part.entries < part.connections) {
         part.entries = part.connections;
+    }
     workers_add(run->workers, &part, run->options->processes);
 }
 
@@ -97,8 +100,9 @@ static void measure_tracker_fan_out(struct run *run, const char *target, const c
     writers = run_results(run, 0, &writers_role);
     watchers = run_results(run, 1, &watchers_role);
     report_updates(run, writers, bare);
-    if (!bare)
+    if (!bare) {
         report_add_latency(run->report, "answer", &writers->intended);
+    }
     report_deliveries(run, writers, watchers, bare);
     run_report_cpu(run, bare ? writers->sent : writers->accepted, watchers->delivered);
 }
@@ -154,10 +158,11 @@ static void measure_pubsub(const struct options *options, struct report *report)
 void report_memory(struct run *run, const char *what, const struct proc_sample *from,
                    const struct proc_sample *to)
 {
-    for (uint32_t i = 0; i < run->proc_count; i++)
+    for (uint32_t i = 0; i < run->proc_count; i++) {
         report_add(run->report,
                    ((double)to[i].rss - (double)from[i].rss) / run->options->connections, 0,
                    "bytes per connection", "%s_%s_bytes", run->procs[i].name, what);
+    }
 }
 
 void paced_step(struct run *run, enum step step, const char *name)
@@ -165,8 +170,9 @@ void paced_step(struct run *run, enum step step, const char *name)
     const struct options *options = run->options;
     const double paced_s = options->rate > 0 ? options->connections / options->rate : 0;
     uint64_t began = clock_monotonic_us();
-    if (paced_s > STEP_MAX_S)
+    if (paced_s > STEP_MAX_S) {
         bench_fail("--rate: %u connections take more than a day", options->connections);
+    }
     workers_step(run->workers, step, STEP_S + (unsigned)paced_s);
     report_add(run->report, (double)(clock_monotonic_us() - began) / 1e3, 1, "ms", "%s_in", name);
 }
@@ -225,8 +231,9 @@ static void measure_snapshot(const struct options *options, struct report *repor
     struct worker_part part;
     const struct results *results;
     need_target(options->target);
-    if (options->entries < others + LOAD_CONNECTIONS)
+    if (options->entries < others + LOAD_CONNECTIONS) {
         bench_fail("more entries are needed than connections");
+    }
     run_init(&run, options, report);
     part = run_part(&run, &holders_role, watched_target(options), options->connections);
     workers_add(run.workers, &part, options->processes);
@@ -408,14 +415,16 @@ static const struct mode modes[] = {
 const struct mode *mode_find(const char *name)
 {
     for (size_t i = 0; i < MODES; i++) {
-        if (strcmp(modes[i].name, name) == 0)
+        if (strcmp(modes[i].name, name) == 0) {
             return &modes[i];
+        }
     }
     return NULL;
 }
 
 void modes_print(void)
 {
-    for (size_t i = 0; i < MODES; i++)
+    for (size_t i = 0; i < MODES; i++) {
         (void)printf("  %-22s %s\n", modes[i].name, modes[i].help);
+    }
 }

@@ -11,13 +11,16 @@
 static const struct service *wanted_service(const struct options *options)
 {
     const struct service *service;
-    if (options->service == NULL)
+    if (!options->service) {
         bench_fail("--service is needed (try --help)");
+    }
     service = service_find(options->service);
-    if (service == NULL)
+    if (!service) {
         bench_fail("no such service: %s (try --help)", options->service);
-    if (options->state_size < MIN_TEXT)
+    }
+    if (options->state_size < MIN_TEXT) {
         bench_fail("--state-size: less than the %d bytes of its time stamps", MIN_TEXT);
+    }
     return service;
 }
 
@@ -28,10 +31,12 @@ static void add_websocket_part(struct run *run, const struct role *role,
     struct worker_part part = run_part(run, role, target, connections);
     part.service = service;
     part.connect_rate = connect_rate;
-    if (part.entries < 1)
+    if (part.entries < 1) {
         part.entries = 1;
-    if (connections > 0)
+    }
+    if (connections > 0) {
         workers_add(run->workers, &part, run->options->processes);
+    }
 }
 
 /* Fan-out. */
@@ -99,8 +104,9 @@ void measure_ws_fanout(const struct options *options, struct report *report)
     bool is_floor = strcmp(service->name, "floor") == 0;
     struct relay relay;
     struct run run;
-    if (!is_floor)
+    if (!is_floor) {
         need_target(options->target);
+    }
     run_init(&run, options, report);
     if (is_floor) {
         relay_start(&relay, relay_websocket);
@@ -109,7 +115,7 @@ void measure_ws_fanout(const struct options *options, struct report *report)
         relay_stop(&relay);
     } else {
         measure_websocket_fan_out(&run, service, options->target,
-                                  options->watch != NULL ? options->watch : options->target);
+                                  options->watch ? options->watch : options->target);
     }
     run_free(&run);
 }
@@ -146,8 +152,9 @@ void measure_presence(const struct options *options, struct report *report)
     struct run run;
     struct worker_part part;
     need_target(options->target);
-    if (options->each >= options->connections)
+    if (options->each >= options->connections) {
         bench_fail("there must be more users than friends of each");
+    }
     run_init(&run, options, report);
     part = run_part(&run, &presence_role, options->target, options->connections);
     workers_add(run.workers, &part, 1);

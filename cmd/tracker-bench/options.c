@@ -72,8 +72,9 @@ _Noreturn static void fail_usage(const char *what, const char *value)
 static bool parse_decimal(const char *value, double *number)
 {
     char *end;
-    if (strspn(value, "0123456789.") == 0 || value[strspn(value, "0123456789.eE+-")] != '\0')
+    if (strspn(value, "0123456789.") == 0 || value[strspn(value, "0123456789.eE+-")] != '\0') {
         return false;
+    }
     errno = 0;
     *number = strtod(value, &end);
     return end != value && *end == '\0' && errno == 0 && isfinite(*number);
@@ -84,8 +85,9 @@ static double read_option_number(const struct option_line *line, const char *val
     char what[80];
     double number;
     if (parse_decimal(value, &number) && number <= line->max &&
-        (line->kind != KIND_COUNT || number == floor(number)))
+        (line->kind != KIND_COUNT || number == floor(number))) {
         return number;
+    }
     (void)snprintf(what, sizeof what, "--%s: not a%s number from 0 to %.0f", line->name,
                    line->kind == KIND_COUNT ? " whole" : "", line->max);
     fail_usage(what, value);
@@ -93,10 +95,12 @@ static double read_option_number(const struct option_line *line, const char *val
 
 static enum tracker_dialect read_dialect(const char *value)
 {
-    if (strcmp(value, "2013") == 0)
+    if (strcmp(value, "2013") == 0) {
         return TRACKER_2013;
-    if (strcmp(value, "versioned") != 0)
+    }
+    if (strcmp(value, "versioned") != 0) {
         fail_usage("dialect", value);
+    }
     return TRACKER_VERSIONED;
 }
 
@@ -105,11 +109,13 @@ static void read_proc(struct options *options, char *value)
     char *equals = strchr(value, '=');
     char *end;
     long pid;
-    if (equals == NULL || equals == value || options->proc_count == OPTIONS_MAX_PROCS)
+    if (!equals || equals == value || options->proc_count == OPTIONS_MAX_PROCS) {
         fail_usage("pid", value);
+    }
     pid = strtol(equals + 1, &end, 10);
-    if (end == equals + 1 || *end != '\0' || pid <= 0 || pid > INT32_MAX)
+    if (end == equals + 1 || *end != '\0' || pid <= 0 || pid > INT32_MAX) {
         fail_usage("pid", value);
+    }
     *equals = '\0';
     options->procs[options->proc_count++] = (struct proc){value, (pid_t)pid};
 }
@@ -162,18 +168,23 @@ static void store_option(struct options *options, const struct option_line *line
 static void choose_pace(struct options *options, const struct options_load *load, const char *mode,
                         double given_rate, double given_window)
 {
-    if (given_window > 0 && !load->has_window)
+    if (given_window > 0 && !load->has_window) {
         fail_usage("--window: not supported in this mode, which takes a --rate", mode);
-    if (given_window > 0 && given_rate > 0)
+    }
+    if (given_window > 0 && given_rate > 0) {
         fail_usage("--rate and --window: only one of them is allowed", mode);
-    if (given_rate > 0)
+    }
+    if (given_rate > 0) {
         options->window = 0;
-    if (given_window > 0)
+    }
+    if (given_window > 0) {
         options->rate = 0;
-    if (options->rate <= 0 && options->window == 0 && !load->may_be_idle)
+    }
+    if (options->rate <= 0 && options->window == 0 && !load->may_be_idle) {
         fail_usage(load->has_window ? "--rate or --window: must be more than 0"
                                     : "--rate: must be more than 0",
                    mode);
+    }
 }
 
 void options_read(struct options *options, const struct options_load *load, int argc, char **argv)
@@ -181,25 +192,31 @@ void options_read(struct options *options, const struct options_load *load, int 
     struct option table[LINES + 1] = {{0}};
     bool has_rate = false, has_window = false;
     int found;
-    for (size_t i = 0; i < LINES; i++)
+    for (size_t i = 0; i < LINES; i++) {
         table[i] = (struct option){.name = lines[i].name,
                                    .has_arg = lines[i].value ? required_argument : no_argument,
                                    .val = (int)i + 1};
+    }
     while ((found = getopt_long(argc, argv, "", table, NULL)) != -1) {
-        if (found == '?')
+        if (found == '?') {
             exit(2);
+        }
         store_option(options, &lines[found - 1], optarg);
         has_rate |= lines[found - 1].offset == offsetof(struct options, rate);
         has_window |= lines[found - 1].offset == offsetof(struct options, window);
     }
-    if (optind != argc)
+    if (optind != argc) {
         fail_usage("unexpected", argv[optind]);
-    if (options->state_size < BENCH_STAMPS)
+    }
+    if (options->state_size < BENCH_STAMPS) {
         fail_usage("state-size", "less than the 16 bytes of its time stamps");
-    if (options->seconds <= 0)
+    }
+    if (options->seconds <= 0) {
         fail_usage("seconds", "must be more than 0");
-    if (options->reconnect && !load->has_sessions)
+    }
+    if (options->reconnect && !load->has_sessions) {
         fail_usage("--reconnect: this mode has no connections", argv[0]);
+    }
     choose_pace(options, load, argv[0], has_rate ? options->rate : 0,
                 has_window ? options->window : 0);
 }

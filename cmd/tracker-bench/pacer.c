@@ -37,15 +37,17 @@ uint64_t pacer_moment_us(uint64_t begin_us, double rate, uint64_t number)
 static uint64_t next_us(const struct pacer *pacer)
 {
     uint64_t next = pacer->end_us;
-    if (pacer->rate > 0)
+    if (pacer->rate > 0) {
         next = pacer_moment_us(pacer->begin_us, pacer->rate, pacer->count);
+    }
     return next < pacer->end_us ? next : pacer->end_us;
 }
 
 static bool has_ended(const struct pacer *pacer, uint64_t now_us)
 {
-    if (pacer->limit > 0)
+    if (pacer->limit > 0) {
         return pacer->count == pacer->limit;
+    }
     return now_us >= pacer->end_us && next_us(pacer) >= pacer->end_us;
 }
 
@@ -53,8 +55,9 @@ static void arm_pacer(struct pacer *pacer)
 {
     uint64_t at = next_us(pacer);
     struct itimerspec when = {.it_value = {(time_t)(at / 1000000), (long)(at % 1000000) * 1000}};
-    if (timerfd_settime(pacer->fd, TFD_TIMER_ABSTIME, &when, NULL) != 0)
+    if (timerfd_settime(pacer->fd, TFD_TIMER_ABSTIME, &when, NULL) != 0) {
         bench_fail("timer: %s", strerror(errno));
+    }
 }
 
 static void on_pacer_timer(void *arg, unsigned events)
@@ -84,8 +87,9 @@ struct pacer *pacer_create(struct loop *loop, void (*due)(void *arg, uint64_t in
     pacer->ended = ended;
     pacer->arg = arg;
     pacer->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (pacer->fd < 0)
+    if (pacer->fd < 0) {
         bench_fail("no timer: %s", strerror(errno));
+    }
     pacer->io = loop_io_create(loop, pacer->fd, on_pacer_timer, pacer);
     return pacer;
 }

@@ -63,15 +63,17 @@ static void close_peer(struct peer *peer)
 {
     loop_io_destroy(&peer->io);
     tls_stream_destroy(&peer->tls);
-    if (peer->fd >= 0)
+    if (peer->fd >= 0) {
         (void)close(peer->fd);
+    }
     peer->state = PEER_CLOSED;
     peer->is_ended = false;
     peer->written = 0;
     writer_free(&peer->kept);
     writer_free(&peer->output);
-    if (peer->peers->handler->lost != NULL)
+    if (peer->peers->handler->lost) {
         peer->peers->handler->lost(peer);
+    }
 }
 
 bool peer_is_returning(const struct peer *peer)
@@ -90,7 +92,7 @@ static void outage_timer_fired(void *arg);
 static void begin_outage(struct peer *peer)
 {
     struct peer_outage *outage = peer->outage;
-    if (outage == NULL) {
+    if (!outage) {
         outage = mem_zalloc(1, sizeof *outage);
         outage->peer = peer;
         outage->timer = loop_timer_create(peer->peers->worker->loop, outage_timer_fired, outage);
@@ -104,8 +106,9 @@ static void end_outage(struct peer *peer)
 {
     struct peer_outage *outage = peer->outage;
     uint64_t lasted = clock_monotonic_us() - outage->since_us;
-    if (lasted > outage->longest_us)
+    if (lasted > outage->longest_us) {
         outage->longest_us = lasted;
+    }
     outage->since_us = 0;
     loop_timer_stop(outage->timer);
 }
@@ -113,31 +116,36 @@ static void end_outage(struct peer *peer)
 static void fail_early(const struct peer *peer, int error)
 {
     const char *target = peer->peers->worker->part.target;
-    if (peer->state == PEER_CONNECTS)
+    if (peer->state == PEER_CONNECTS) {
         bench_fail("cannot connect to %s: %s", target, strerror(error));
+    }
     bench_fail("%s closed a connection too early: %s%s%s", target,
-               error ? strerror(error) : "closed", peer->tls != NULL ? ", " : "",
-               peer->tls != NULL ? tls_stream_error(peer->tls) : "");
+               error ? strerror(error) : "closed", peer->tls ? ", " : "",
+               peer->tls ? tls_stream_error(peer->tls) : "");
 }
 
 static void lose_peer(struct peer *peer, const char *what, int error)
 {
     struct worker *worker = peer->peers->worker;
-    if (peer->state != PEER_SETTLED && !peer_is_returning(peer))
+    if (peer->state != PEER_SETTLED && !peer_is_returning(peer)) {
         fail_early(peer, error);
+    }
     if (peer->state != PEER_SETTLED) {
         worker->results->failed_attempts++;
         peer->outage->failures++;
     } else {
-        if (worker->results->lost++ == 0)
+        if (worker->results->lost++ == 0) {
             bench_warn("%s: a connection to %s was closed: %s", what, worker->part.target,
                        error ? strerror(error) : "closed");
-        if (worker->part.reconnect)
+        }
+        if (worker->part.reconnect) {
             begin_outage(peer);
+        }
     }
     close_peer(peer);
-    if (peer_is_returning(peer))
+    if (peer_is_returning(peer)) {
         pause_peer(peer);
+    }
 }
 
 void peer_end(struct peer *peer)
@@ -152,8 +160,9 @@ void peer_refuse(struct peer *peer, const char *format, ...)
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    if (!peer_is_returning(peer))
+    if (!peer_is_returning(peer)) {
         bench_fail("%s", text);
+    }
     peer_end(peer);
 }
 
@@ -162,8 +171,9 @@ void peer_set_finish(struct peer_set *peers)
     struct results *results = peers->worker->results;
     for (uint32_t i = 0; i < peers->worker->part.connections; i++) {
         struct peer *peer = peer_set_at(peers, i);
-        if (peer->outage == NULL)
+        if (!peer->outage) {
             continue;
+        }
         if (peer_is_returning(peer)) {
             results->still_closed++;
             end_outage(peer);
@@ -174,23 +184,26 @@ void peer_set_finish(struct peer_set *peers)
 
 static ssize_t write_some(struct peer *peer, const void *from, size_t len)
 {
-    if (peer->tls != NULL)
+    if (peer->tls) {
         return tls_stream_write(peer->tls, from, len);
+    }
     return send(peer->fd, from, len, MSG_NOSIGNAL);
 }
 
 static ssize_t read_from_peer(struct peer *peer, void *to, size_t len)
 {
-    if (peer->tls != NULL)
+    if (peer->tls) {
         return tls_stream_read(peer->tls, to, len);
+    }
     return recv(peer->fd, to, len, 0);
 }
 
 /* In its handshake, TLS may have to read before it can write. */
 static unsigned awaited(const struct peer *peer)
 {
-    if (peer->tls != NULL && !tls_stream_wants_write(peer->tls))
+    if (peer->tls && !tls_stream_wants_write(peer->tls)) {
         return LOOP_READ;
+    }
     return LOOP_READ | LOOP_WRITE;
 }
 
@@ -200,8 +213,9 @@ static bool flush_peer(struct peer *peer)
     struct bytes output = writer_bytes_written(&peer->output);
     while (peer->written < output.len) {
         ssize_t n = write_some(peer, output.data + peer->written, output.len - peer->written);
-        if (n < 0 && errno == EINTR)
+        if (n < 0 && errno == EINTR) {
             continue;
+        }
         if (n < 0 && errno == EAGAIN) {
             loop_io_set(peer->io, awaited(peer));
             return true;
@@ -220,20 +234,22 @@ static bool flush_peer(struct peer *peer)
 static void flush_dirty(void *arg)
 {
     struct peer_set *peers = arg;
-    while (peers->dirty != NULL) {
+    while (peers->dirty) {
         struct peer *peer = peers->dirty;
         peers->dirty = peer->next_dirty;
         peer->is_dirty = false;
-        if (peer->state >= PEER_CONNECTED)
+        if (peer->state >= PEER_CONNECTED) {
             (void)flush_peer(peer);
+        }
     }
 }
 
 void peer_flush_later(struct peer *peer)
 {
     struct peer_set *peers = peer->peers;
-    if (peer->is_dirty)
+    if (peer->is_dirty) {
         return;
+    }
     peer->is_dirty = true;
     peer->next_dirty = peers->dirty;
     peers->dirty = peer;
@@ -251,8 +267,9 @@ static void present_input(struct peer *peer, struct bytes input, uint64_t now_us
         all = writer_bytes_written(&peer->kept);
     }
     consumed = peer->peers->handler->received(peer, all, now_us);
-    if (peer->is_ended)
+    if (peer->is_ended) {
         return;
+    }
     if (!joined) {
         writer_bytes(&peer->kept, (struct bytes){all.data + consumed, all.len - consumed});
         return;
@@ -267,8 +284,9 @@ static bool read_peer_once(struct peer *peer)
     struct peer_set *peers = peer->peers;
     ssize_t n = read_from_peer(peer, peers->buffer, sizeof peers->buffer);
     uint64_t now;
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
         return false;
+    }
     if (n <= 0) {
         lose_peer(peer, "receiving", n < 0 ? errno : 0);
         return false;
@@ -278,8 +296,9 @@ static bool read_peer_once(struct peer *peer)
     present_input(peer, (struct bytes){peers->buffer, (size_t)n}, now);
     if (peer->is_ended) {
         /* Sends the answer, if possible. */
-        if (flush_peer(peer))
+        if (flush_peer(peer)) {
             lose_peer(peer, "receiving", 0);
+        }
         return false;
     }
     return peer->tls != NULL && tls_stream_has_pending(peer->tls);
@@ -290,8 +309,9 @@ static void read_peer(struct peer *peer)
     while (read_peer_once(peer))
         ;
     /* A handshake in progress may now have something to write. */
-    if (peer->tls != NULL && peer->state >= PEER_CONNECTED && peer->written < peer->output.len)
+    if (peer->tls && peer->state >= PEER_CONNECTED && peer->written < peer->output.len) {
         peer_flush_later(peer);
+    }
 }
 
 static void start_peers(struct peer_set *peers);
@@ -306,14 +326,16 @@ static void finish_peer_connect(struct peer *peer)
     }
     peer->state = PEER_CONNECTED;
     loop_io_set(peer->io, LOOP_READ);
-    if (peers->tls != NULL)
+    if (peers->tls) {
         peer->tls = tls_stream_create(peers->tls, peer->fd, NULL);
-    if (peer_is_returning(peer) && peers->handler->resume != NULL)
+    }
+    if (peer_is_returning(peer) && peers->handler->resume) {
         peers->handler->resume(peer);
-    else if (peers->handler->handshake != NULL)
+    } else if (peers->handler->handshake) {
         peers->handler->handshake(peer);
-    else
+    } else {
         peer_settled(peer);
+    }
 }
 
 void peer_settled(struct peer *peer)
@@ -327,8 +349,9 @@ void peer_settled(struct peer *peer)
     }
     peers->settled++;
     start_peers(peers);
-    if (peers->settled == peers->worker->part.connections)
+    if (peers->settled == peers->worker->part.connections) {
         peers->handler->connected(peers->arg);
+    }
 }
 
 static void peer_ready(void *arg, unsigned events)
@@ -340,11 +363,13 @@ static void peer_ready(void *arg, unsigned events)
     }
     if (events & LOOP_WRITE) {
         loop_io_set(peer->io, LOOP_READ);
-        if (!flush_peer(peer))
+        if (!flush_peer(peer)) {
             return;
+        }
     }
-    if (events & LOOP_READ)
+    if (events & LOOP_READ) {
         read_peer(peer);
+    }
 }
 
 /* The source address of a connection; false for the system's choice. */
@@ -362,7 +387,7 @@ static void connect_peer(struct peer *peer)
     struct peer_set *peers = peer->peers;
     const uint32_t index = (uint32_t)((size_t)((uint8_t *)peer - peers->items) / peers->size);
     const uint32_t number = peers->worker->part.first + index;
-    const uint32_t attempts = peer->outage != NULL ? peer->outage->attempts : 0;
+    const uint32_t attempts = peer->outage ? peer->outage->attempts : 0;
     const struct stream_address *target = targets_at(&peers->targets, number + attempts);
     struct address source;
     const bool has_source =
@@ -401,8 +426,9 @@ static void start_peers(struct peer_set *peers)
 {
     while (peers->worker->part.connect_rate <= 0 &&
            peers->started < peers->worker->part.connections &&
-           peers->started < peers->settled + PEERS_AT_ONCE)
+           peers->started < peers->settled + PEERS_AT_ONCE) {
         start_peer(peers, peers->started++);
+    }
 }
 
 struct peer_set *peer_set_create(struct worker *worker, size_t size,
@@ -420,8 +446,9 @@ struct peer_set *peer_set_create(struct worker *worker, size_t size,
     if (worker->part.tls) {
         char *error;
         peers->tls = tls_client_context_create(NULL, NULL, NULL, false, &error);
-        if (peers->tls == NULL)
+        if (!peers->tls) {
             bench_fail("no TLS: %s", error);
+        }
     }
     return peers;
 }
@@ -441,11 +468,12 @@ static void all_started(void *arg)
 void peer_set_connect(struct peer_set *peers)
 {
     const struct worker_part *part = &peers->worker->part;
-    if (part->connections == 0)
+    if (part->connections == 0) {
         peers->handler->connected(peers->arg);
-    else if (part->connect_rate > 0)
+    } else if (part->connect_rate > 0) {
         pacer_start_count(pacer_create(peers->worker->loop, start_due, all_started, peers),
                           part->connect_rate, part->connections);
-    else
+    } else {
         start_peers(peers);
+    }
 }

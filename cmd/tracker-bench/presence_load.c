@@ -31,7 +31,7 @@ struct presence_load {
 
 static bool message_has(struct bytes message, const char *word)
 {
-    return message.len > 0 && memmem(message.data, message.len, word, strlen(word)) != NULL;
+    return message.len > 0 && memmem(message.data, message.len, word, strlen(word));
 }
 
 static void write_idme(struct writer *to, const struct service_client *service_client)
@@ -65,8 +65,9 @@ static enum service_verdict check_joined_user(struct writer *to,
                                               const struct service_client *service_client,
                                               struct bytes message)
 {
-    if (message_has(message, "\"command\":\"error\""))
+    if (message_has(message, "\"command\":\"error\"")) {
         return SERVICE_REFUSES;
+    }
     if (message_has(message, "\"command\":\"idyou\"")) {
         write_idme(to, service_client);
         write_subscribe(to, service_client);
@@ -86,23 +87,27 @@ static void take_status_change(struct presence_load *load, const char *number, u
     char *end;
     unsigned long user = strtoul(number, &end, 10);
     const struct status_change *change;
-    if (strncmp(end, "\":\"", 3) != 0 || user >= load->worker->part.connections)
+    if (strncmp(end, "\":\"", 3) != 0 || user >= load->worker->part.connections) {
         return;
+    }
     change = &load->changes[user];
-    if (change->intended_us != 0 && change->busy == (end[3] == 'b'))
+    if (change->intended_us != 0 && change->busy == (end[3] == 'b')) {
         bench_delivered_at(load->worker, change->intended_us, change->actual_us, now_us);
+    }
 }
 
 static void on_status_message(struct ws_client *client, struct bytes message, uint64_t now_us)
 {
     struct presence_load *load = ws_clients_arg(ws_client_owner(client));
     char text[WS_CLIENT_KEPT + 1];
-    if (load->worker->span.begin_us == 0 || !message_has(message, CHANGED))
+    if (load->worker->span.begin_us == 0 || !message_has(message, CHANGED)) {
         return;
+    }
     memcpy(text, message.data, message.len);
     text[message.len] = '\0';
-    for (const char *at = text; (at = strstr(at, "s-")) != NULL; at += 2)
+    for (const char *at = text; (at = strstr(at, "s-")); at += 2) {
         take_status_change(load, at + 2, now_us);
+    }
 }
 
 static void write_status(struct ws_client *client, const struct status_change *change)
@@ -159,12 +164,13 @@ static void run_presence_step(void *self, enum step step)
 {
     struct presence_load *load = self;
     const struct span *span = &load->worker->span;
-    if (step == STEP_OPEN)
+    if (step == STEP_OPEN) {
         ws_clients_start(load->clients);
-    else if (step == STEP_RUN)
+    } else if (step == STEP_RUN) {
         pacer_start(load->pacer, load->worker->part.rate, span->begin_us, span->end_us);
-    else
+    } else {
         worker_done(load->worker);
+    }
 }
 
 const struct role presence_role = {"friends", create_presence_load, run_presence_step};

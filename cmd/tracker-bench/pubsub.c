@@ -34,8 +34,9 @@ struct pubsub {
 static bool refuse_error(struct peer *peer, struct bytes input)
 {
     const struct pubsub *pubsub = peer_set_arg(peer->peers);
-    if (input.len == 0 || input.data[0] != '-')
+    if (input.len == 0 || input.data[0] != '-') {
         return true;
+    }
     peer_refuse(peer, "%s: %.*s", pubsub->worker->part.target,
                 (int)(input.len < 100 ? input.len : 100), (const char *)input.data);
     return false;
@@ -64,13 +65,15 @@ static size_t publisher_received(struct peer *peer, struct bytes input, uint64_t
     struct pubsub *pubsub = peer_set_arg(peer->peers);
     struct bytes rest = input;
     const uint8_t *end;
-    while (rest.len > 0 && (end = memchr(rest.data, '\n', rest.len)) != NULL) {
-        if (!refuse_error(peer, rest))
+    while (rest.len > 0 && (end = memchr(rest.data, '\n', rest.len))) {
+        if (!refuse_error(peer, rest)) {
             break;
-        if (peer_is_settled(peer))
+        }
+        if (peer_is_settled(peer)) {
             pubsub->worker->results->accepted += worker_in_window(pubsub->worker, now_us);
-        else
+        } else {
             peer_settled(peer);
+        }
         rest.len -= (size_t)(end + 1 - rest.data);
         rest.data = end + 1;
     }
@@ -116,12 +119,13 @@ static void step_publisher(void *self, enum step step)
 {
     struct pubsub *pubsub = self;
     const struct span *span = &pubsub->worker->span;
-    if (step == STEP_CONNECT)
+    if (step == STEP_CONNECT) {
         peer_set_connect(pubsub->peers);
-    else if (step == STEP_RUN)
+    } else if (step == STEP_RUN) {
         pacer_start(pubsub->pacer, pubsub->worker->part.rate, span->begin_us, span->end_us);
-    else
+    } else {
         worker_done(pubsub->worker);
+    }
 }
 
 const struct role publisher_role = {"publisher", create_publisher, step_publisher};
@@ -134,17 +138,22 @@ static size_t take_subscribe_reply(struct subscriber *subscriber, struct bytes i
     struct pubsub *pubsub = peer_set_arg(subscriber->peer.peers);
     const uint8_t *number = memchr(input.data, ':', input.len);
     const uint8_t *end = NULL;
-    if (!refuse_error(&subscriber->peer, input))
+    if (!refuse_error(&subscriber->peer, input)) {
         return 0;
-    if (number != NULL)
+    }
+    if (number) {
         end = memchr(number, '\n', (size_t)(input.data + input.len - number));
-    if (end == NULL)
+    }
+    if (!end) {
         return 0;
+    }
     subscriber->has_subscribed = true;
-    if (!peer_is_settled(&subscriber->peer))
+    if (!peer_is_settled(&subscriber->peer)) {
         peer_settled(&subscriber->peer);
-    if (!subscriber->is_counted && --pubsub->to_subscribe == 0)
+    }
+    if (!subscriber->is_counted && --pubsub->to_subscribe == 0) {
         worker_done(pubsub->worker);
+    }
     subscriber->is_counted = true;
     return (size_t)(end + 1 - input.data);
 }
@@ -156,11 +165,13 @@ static size_t subscriber_received(struct peer *peer, struct bytes input, uint64_
     const struct writer *head = &pubsub->head;
     size_t whole = head->len + pubsub->worker->part.state_size + 2;
     size_t at = 0;
-    if (!subscriber->has_subscribed)
+    if (!subscriber->has_subscribed) {
         return take_subscribe_reply(subscriber, input);
+    }
     for (; input.len - at >= whole; at += whole) {
-        if (memcmp(input.data + at, head->data, head->len) != 0)
+        if (memcmp(input.data + at, head->data, head->len) != 0) {
             bench_fail("%s sends what is no message of ours", pubsub->worker->part.target);
+        }
         bench_delivered(pubsub->worker,
                         (struct bytes){input.data + at + head->len, whole - head->len - 2}, now_us);
     }
@@ -176,10 +187,11 @@ static void subscribe(struct peer *peer)
 
 static void resume_subscriber(struct peer *peer)
 {
-    if (((struct subscriber *)peer)->is_asked)
+    if (((struct subscriber *)peer)->is_asked) {
         subscribe(peer);
-    else
+    } else {
         peer_settled(peer);
+    }
 }
 
 static void subscriber_lost(struct peer *peer)
@@ -205,20 +217,22 @@ static void subscribe_all(struct pubsub *pubsub)
     for (uint32_t i = 0; i < pubsub->worker->part.connections; i++) {
         struct subscriber *subscriber = peer_set_at(pubsub->peers, i);
         subscriber->is_asked = true;
-        if (peer_is_settled(&subscriber->peer))
+        if (peer_is_settled(&subscriber->peer)) {
             subscribe(&subscriber->peer);
+        }
     }
 }
 
 static void step_subscriber(void *self, enum step step)
 {
     struct pubsub *pubsub = self;
-    if (step == STEP_CONNECT)
+    if (step == STEP_CONNECT) {
         peer_set_connect(pubsub->peers);
-    else if (step == STEP_OPEN)
+    } else if (step == STEP_OPEN) {
         subscribe_all(pubsub);
-    else
+    } else {
         worker_done(pubsub->worker);
+    }
 }
 
 const struct role subscriber_role = {"subscribers", create_subscriber, step_subscriber};

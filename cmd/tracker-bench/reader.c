@@ -30,14 +30,16 @@ static void learn(struct snapshot_reader *reader, struct bytes id, uint64_t now_
     struct results *results = reader->worker->results;
     struct known *known;
     HASH_FIND(hh, reader->known, id.data, id.len, known);
-    if (known != NULL)
+    if (known) {
         return;
+    }
     known = mem_alloc(sizeof *known + id.len);
     known->len = id.len;
     memcpy(known->id, id.data, id.len);
     HASH_ADD(hh, reader->known, id, known->len, known);
-    if (++results->entries == reader->worker->part.expected)
+    if (++results->entries == reader->worker->part.expected) {
         results->whole_us = now_us - reader->began_us;
+    }
 }
 
 static void learn_push(struct snapshot_reader *reader, const struct tracker_push *push,
@@ -51,38 +53,46 @@ static void learn_push(struct snapshot_reader *reader, const struct tracker_push
         learn(reader, id, now_us);
         return;
     }
-    while (tracker_all_next(&entries, &version, &id, &state))
+    while (tracker_all_next(&entries, &version, &id, &state)) {
         learn(reader, id, now_us);
+    }
 }
 
 static size_t received(struct peer *peer, struct bytes input, uint64_t now_us)
 {
     struct snapshot_reader *reader = peer_set_arg(peer->peers);
     size_t at = 0;
-    if (reader->worker->results->first_us == 0)
+    if (reader->worker->results->first_us == 0) {
         reader->worker->results->first_us = now_us - reader->began_us;
+    }
     if (!reader->has_opened) {
-        if (input.len < 1u + input.data[0])
+        if (input.len < 1u + input.data[0]) {
             return 0;
-        if (input.data[0] == 0)
+        }
+        if (input.data[0] == 0) {
             peer_refuse(peer, "%s refuses the reader's Open; see view.max_entries",
                         reader->worker->part.target);
-        else
+        } else {
             reader->has_opened = true;
-        if (!reader->has_opened)
+        }
+        if (!reader->has_opened) {
             return input.len;
-        if (!peer_is_settled(peer))
+        }
+        if (!peer_is_settled(peer)) {
             peer_settled(peer);
+        }
         at = 1u + input.data[0];
     }
     while (at < input.len) {
         struct tracker_push push;
         struct tracker_result result =
             tracker_read_push((struct bytes){input.data + at, input.len - at}, &push);
-        if (result.outcome == TRACKER_FAILED)
+        if (result.outcome == TRACKER_FAILED) {
             bench_fail("a malformed push: %s", result.reason);
-        if (result.outcome == TRACKER_MORE)
+        }
+        if (result.outcome == TRACKER_MORE) {
             break;
+        }
         learn_push(reader, &push, now_us);
         at += result.consumed;
     }
@@ -105,10 +115,11 @@ static void open_reader(struct peer *peer)
 static void resume(struct peer *peer)
 {
     const struct snapshot_reader *reader = peer_set_arg(peer->peers);
-    if (reader->began_us != 0)
+    if (reader->began_us != 0) {
         open_reader(peer);
-    else
+    } else {
         peer_settled(peer);
+    }
 }
 
 static void lost(struct peer *peer)
@@ -122,11 +133,13 @@ static void begin_reading(void *arg, uint64_t intended_us)
 {
     struct snapshot_reader *reader = arg;
     struct peer *peer = peer_set_at(reader->peers, 0);
-    if (reader->began_us != 0)
+    if (reader->began_us != 0) {
         return;
+    }
     reader->began_us = intended_us;
-    if (peer_is_settled(peer))
+    if (peer_is_settled(peer)) {
         open_reader(peer);
+    }
 }
 
 static void on_reading_ended(void *arg)
@@ -150,12 +163,13 @@ static void run_reader_step(void *self, enum step step)
 {
     struct snapshot_reader *reader = self;
     const struct span *span = &reader->worker->span;
-    if (step == STEP_CONNECT)
+    if (step == STEP_CONNECT) {
         peer_set_connect(reader->peers);
-    else if (step == STEP_RUN)
+    } else if (step == STEP_RUN) {
         pacer_start(reader->pacer, 1, span->window_us, span->end_us);
-    else
+    } else {
         worker_done(reader->worker);
+    }
 }
 
 const struct role reader_role = {"reader", create_reader, run_reader_step};

@@ -39,8 +39,9 @@ static int listen_anywhere(char where[32])
     socklen_t len = sizeof address;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0 || bind(fd, (struct sockaddr *)&address, len) != 0 || listen(fd, BACKLOG) != 0 ||
-        getsockname(fd, (struct sockaddr *)&address, &len) != 0)
+        getsockname(fd, (struct sockaddr *)&address, &len) != 0) {
         bench_fail("the relay cannot listen: %s", strerror(errno));
+    }
     (void)snprintf(where, 32, "127.0.0.1:%u", ntohs(address.sin_port));
     return fd;
 }
@@ -58,8 +59,9 @@ void receivers_write(struct receivers *receivers, const void *data, size_t len)
 {
     for (uint32_t i = 0; i < receivers->count; i++) {
         int fd = receivers->fds[i];
-        if (fd < 0 || send(fd, data, len, MSG_NOSIGNAL) == (ssize_t)len)
+        if (fd < 0 || send(fd, data, len, MSG_NOSIGNAL) == (ssize_t)len) {
             continue;
+        }
         (void)close(fd);
         receivers->fds[i] = -1;
     }
@@ -69,8 +71,9 @@ int relay_accept(int listener)
 {
     int on = 1;
     int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0)
+    if (fd >= 0) {
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    }
     return fd;
 }
 
@@ -105,8 +108,9 @@ static void on_forwarding_receiver(void *arg, unsigned events)
 {
     struct forwarding *forwarding = arg;
     int fd;
-    while ((fd = relay_accept(forwarding->out)) >= 0)
+    while ((fd = relay_accept(forwarding->out)) >= 0) {
         receivers_add(&forwarding->receivers, fd);
+    }
 }
 
 void relay_bytes(struct loop *loop, int in, int out)
@@ -123,8 +127,9 @@ _Noreturn static void run_relay(relay_service service, int in, int out, pid_t pa
 {
     struct loop *loop;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
+    if (getppid() != parent) {
         _exit(1);
+    }
     loop = loop_create();
     service(loop, in, out);
     loop_run(loop);
@@ -137,10 +142,12 @@ void relay_start(struct relay *relay, relay_service service)
     int in = listen_anywhere(relay->in);
     int out = listen_anywhere(relay->out);
     relay->pid = fork();
-    if (relay->pid < 0)
+    if (relay->pid < 0) {
         bench_fail("cannot fork: %s", strerror(errno));
-    if (relay->pid == 0)
+    }
+    if (relay->pid == 0) {
         run_relay(service, in, out, parent);
+    }
     (void)close(in);
     (void)close(out);
 }

@@ -52,12 +52,14 @@ static bool answer_upgrade(struct relay_client *client)
     sent = send(client->fd, answer.data, answer.len, MSG_NOSIGNAL) == (ssize_t)answer.len;
     writer_free(&answer);
     client->is_open = true;
-    if (sent && client->speaks)
+    if (sent && client->speaks) {
         return true;
-    if (sent)
+    }
+    if (sent) {
         receivers_add(&client->relay->receivers, client->fd);
-    else
+    } else {
         (void)close(client->fd);
+    }
     free_relay_client(client);
     return false;
 }
@@ -69,8 +71,9 @@ static size_t forward_frame(struct relay_client *client, uint8_t *input, size_t 
     struct ws_header header;
     bool valid;
     if (!ws_read_header((struct bytes){input, len}, &header, &valid) ||
-        len - header.size < header.len)
+        len - header.size < header.len) {
         return 0;
+    }
     if (valid && (header.opcode == WS_TEXT || header.opcode == WS_BINARY)) {
         ws_unmask(input + header.size, (size_t)header.len, header.mask);
         ws_write_plain(&relay->output, header.opcode,
@@ -86,19 +89,22 @@ static void take_relay_input(struct relay_client *client, uint8_t *input, size_t
     size_t consumed;
     if (!client->is_open) {
         at = ws_read_request((struct bytes){input, len});
-        if (at > 0 && !answer_upgrade(client))
+        if (at > 0 && !answer_upgrade(client)) {
             return;
+        }
     }
     while (client->is_open && at < len &&
-           (consumed = forward_frame(client, input + at, len - at)) > 0)
+           (consumed = forward_frame(client, input + at, len - at)) > 0) {
         at += consumed;
+    }
     /* input may be in kept itself. */
     if (client->kept.len == 0) {
         writer_bytes(&client->kept, (struct bytes){input + at, len - at});
         return;
     }
-    for (size_t i = at; i < len; i++)
+    for (size_t i = at; i < len; i++) {
         client->kept.data[i - at] = input[i];
+    }
     client->kept.len = len - at;
 }
 
@@ -107,8 +113,9 @@ static void on_relay_readable(void *arg, unsigned events)
     struct relay_client *client = arg;
     uint8_t *buffer = client->relay->buffer;
     ssize_t n = recv(client->fd, buffer, sizeof client->relay->buffer, 0);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
+    }
     if (n <= 0) {
         (void)close(client->fd);
         free_relay_client(client);

@@ -77,17 +77,19 @@ static void print_report_table(const struct report *report)
     for (size_t i = 0; i < report->count; i++) {
         const struct row *row = &report->rows[i];
         char label[sizeof row->key];
-        for (size_t at = 0; at < sizeof label; at++)
+        for (size_t at = 0; at < sizeof label; at++) {
             label[at] = row->key[at] == '_' ? ' ' : row->key[at];
+        }
         (void)printf("  %-36s %14.*f %s\n", label, row->decimals, row->value, row->unit);
     }
 }
 
 void report_print(const struct report *report, bool json)
 {
-    if (json)
+    if (json) {
         print_report_json(report);
-    else
+    } else {
         print_report_table(report);
+    }
     (void)fflush(stdout);
 }

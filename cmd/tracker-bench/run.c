@@ -30,8 +30,9 @@ static void sleep_for(double seconds)
 /* All are connected: from now on servers may be restarted. */
 static void say_begun(const struct run *run, double seconds)
 {
-    if (run->options->reconnect)
+    if (run->options->reconnect) {
         bench_warn("all are connected, for %g s", seconds);
+    }
 }
 
 void run_stay(const struct run *run)
@@ -42,8 +43,9 @@ void run_stay(const struct run *run)
 
 void run_sample(struct run *run, struct proc_sample *samples)
 {
-    for (uint32_t i = 0; i < run->proc_count; i++)
+    for (uint32_t i = 0; i < run->proc_count; i++) {
         proc_read(&run->procs[i], &samples[i]);
+    }
 }
 
 void run_init(struct run *run, const struct options *options, struct report *report)
@@ -103,8 +105,9 @@ void run_settle(const struct run *run)
     for (int i = 0; i < SETTLE_TRIES; i++) {
         uint64_t before = cpu_of_all(run);
         sleep_for(SETTLE_US / 1e6);
-        if (cpu_of_all(run) <= before + QUIET_US)
+        if (cpu_of_all(run) <= before + QUIET_US) {
             return;
+        }
     }
 }
 
@@ -137,13 +140,15 @@ void run_report_lost(const struct run *run, const struct results *results, const
     const struct histogram *outages = &results->outages;
     char prefix[40];
     report_add(run->report, (double)results->lost, 0, "", "%s_lost", role);
-    if (!run->options->reconnect)
+    if (!run->options->reconnect) {
         return;
+    }
     report_add(run->report, (double)results->reconnections, 0, "", "%s_reconnections", role);
     report_add(run->report, (double)results->failed_attempts, 0, "", "%s_failed_attempts", role);
     report_add(run->report, (double)results->still_closed, 0, "", "%s_still_closed", role);
-    if (results->sent + results->missed > 0)
+    if (results->sent + results->missed > 0) {
         report_add(run->report, (double)results->missed, 0, "", "%s_missed", role);
+    }
     report_add(run->report, (double)outages->max / 1e3, 1, "ms", "%s_longest_outage", role);
     (void)snprintf(prefix, sizeof prefix, "%s_outage", role);
     report_add_latency(run->report, prefix, outages);

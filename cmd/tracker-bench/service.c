@@ -15,7 +15,7 @@
 
 static bool message_contains(struct bytes message, const char *word)
 {
-    return message.len > 0 && memmem(message.data, message.len, word, strlen(word)) != NULL;
+    return message.len > 0 && memmem(message.data, message.len, word, strlen(word));
 }
 
 static enum service_verdict verdict_when(bool takes_part)
@@ -31,8 +31,9 @@ void service_write_text(struct writer *to, const char *format, ...)
     va_start(arguments, format);
     len = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    if (len < 0 || (size_t)len >= sizeof text)
+    if (len < 0 || (size_t)len >= sizeof text) {
         bench_fail("a message is too long");
+    }
     ws_write_masked(to, WS_TEXT, (struct bytes){(const uint8_t *)text, (size_t)len});
 }
 
@@ -47,10 +48,11 @@ static enum service_verdict check_joined_socketio(struct writer *to,
                                                   const struct service_client *service_client,
                                                   struct bytes message)
 {
-    if (message.len > 0 && message.data[0] == '0')
+    if (message.len > 0 && message.data[0] == '0') {
         service_write_text(to, "40");
-    else if (message_contains(message, "44{"))
+    } else if (message_contains(message, "44{")) {
         return SERVICE_REFUSES;
+    }
     return verdict_when(message.len > 1 && message.data[0] == '4' && message.data[1] == '0');
 }
 
@@ -62,8 +64,9 @@ static void publish_socketio(struct writer *to, struct service_client *service_c
 
 static void answer_socketio(struct writer *to, struct bytes message)
 {
-    if (message.len == 1 && message.data[0] == '2')
+    if (message.len == 1 && message.data[0] == '2') {
         service_write_text(to, "3");
+    }
 }
 
 /* Tracker: who listens opens an entry in the dialect with pushes, who speaks updates entries. */
@@ -71,8 +74,9 @@ static void answer_socketio(struct writer *to, struct bytes message)
 static bool join_tracker(struct writer *to, const struct service_client *service_client)
 {
     struct writer open = {0};
-    if (service_client->speaks)
+    if (service_client->speaks) {
         return true;
+    }
     tracker_write_open(&open, TRACKER_VERSIONED, (struct bytes){NULL, 0});
     ws_write_masked(to, WS_BINARY, writer_bytes_written(&open));
     writer_free(&open);
@@ -126,10 +130,12 @@ static enum service_verdict check_joined_room(struct writer *to,
                                               const struct service_client *service_client,
                                               struct bytes message)
 {
-    if (message_contains(message, "\"command\":\"error\""))
+    if (message_contains(message, "\"command\":\"error\"")) {
         return SERVICE_REFUSES;
-    if (message_contains(message, "\"command\":\"idyou\""))
+    }
+    if (message_contains(message, "\"command\":\"idyou\"")) {
         join_room(to, service_client);
+    }
     /* Only the list of members can be that large. */
     return verdict_when(message.len == 0 || message_contains(message, "\"command\":\"member\""));
 }
@@ -147,8 +153,9 @@ static enum service_verdict check_joined_turntable(struct writer *to,
                                                    const struct service_client *service_client,
                                                    struct bytes message)
 {
-    if (message_contains(message, "\"command\":\"error\""))
+    if (message_contains(message, "\"command\":\"error\"")) {
         return SERVICE_REFUSES;
+    }
     return verdict_when(message_contains(message, "\"command\":\"idyou\""));
 }
 
@@ -171,17 +178,20 @@ static enum service_verdict check_joined_sync(struct writer *to,
     struct sync_property properties[64];
     char names[64][4];
     uint32_t count = service_client->worker->part.each;
-    if (message_contains(message, "\"type\":\"error\""))
+    if (message_contains(message, "\"type\":\"error\"")) {
         return SERVICE_REFUSES;
-    if (count > sizeof names / sizeof names[0])
+    }
+    if (count > sizeof names / sizeof names[0]) {
         bench_fail("too many properties: %" PRIu32, count);
+    }
     for (uint32_t i = 0; i < count; i++) {
         (void)snprintf(names[i], sizeof names[i], "p%02u", (unsigned)i % 100);
         properties[i] = (struct sync_property){.name = bytes_from_string(names[i]),
                                                .value = BYTES_LITERAL("\"value of it\"")};
     }
-    if (count > 0)
+    if (count > 0) {
         write_masked_update(to, properties, count);
+    }
     return SERVICE_TAKES_PART;
 }
 
@@ -215,10 +225,11 @@ void service_write_request(struct writer *to, const struct service *service,
 {
     char path[128];
     const char *start = service_client->speaks ? service->speak_path : service->path;
-    if (service->has_channels)
+    if (service->has_channels) {
         (void)snprintf(path, sizeof path, "%s" ROOM_FORMAT, start, service_client->worker->run);
-    else
+    } else {
         (void)snprintf(path, sizeof path, "%s", start);
+    }
     ws_write_request(to, path, service->protocol);
 }
 
@@ -292,32 +303,36 @@ static const struct service services[] = {
 const struct service *service_find(const char *name)
 {
     for (size_t i = 0; i < SERVICES; i++) {
-        if (strcmp(services[i].name, name) == 0)
+        if (strcmp(services[i].name, name) == 0) {
             return &services[i];
+        }
     }
     return NULL;
 }
 
 void services_print(void)
 {
-    for (size_t i = 0; i < SERVICES; i++)
+    for (size_t i = 0; i < SERVICES; i++) {
         (void)printf("  %-22s %s\n", services[i].name, services[i].help);
+    }
 }
 
 /* Stamps. */
 
 static uint8_t *put_hex(uint8_t *to, uint64_t value)
 {
-    for (int i = DIGITS - 1; i >= 0; i--, value >>= 4)
+    for (int i = DIGITS - 1; i >= 0; i--, value >>= 4) {
         to[i] = (uint8_t) "0123456789abcdef"[value & 15];
+    }
     return to + DIGITS;
 }
 
 static uint64_t get_hex(const uint8_t *from)
 {
     uint64_t value = 0;
-    for (int i = 0; i < DIGITS; i++)
+    for (int i = 0; i < DIGITS; i++) {
         value = value << 4 | (from[i] <= '9' ? from[i] - '0' : (from[i] & 15) + 9);
+    }
     return value;
 }
 
@@ -334,9 +349,10 @@ void service_record_delivery(struct worker *worker, struct bytes message, uint64
 {
     const uint8_t *end = message.data + message.len;
     const uint8_t *at = message.data;
-    while (at < end && (at = memchr(at, MARK, (size_t)(end - at))) != NULL) {
-        if (end - at < 1 + 2 * DIGITS)
+    while (at < end && (at = memchr(at, MARK, (size_t)(end - at)))) {
+        if (end - at < 1 + 2 * DIGITS) {
             return;
+        }
         bench_delivered_at(worker, get_hex(at + 1), get_hex(at + 1 + DIGITS), now_us);
         at += 1 + 2 * DIGITS;
     }

@@ -23,17 +23,21 @@ struct watchers {
 static size_t take_id(struct watcher *watcher, struct bytes input)
 {
     struct watchers *watchers = peer_set_arg(watcher->peer.peers);
-    if (input.len == 0 || input.len < 1u + input.data[0])
+    if (input.len == 0 || input.len < 1u + input.data[0]) {
         return 0;
-    if (input.data[0] == 0)
+    }
+    if (input.data[0] == 0) {
         peer_refuse(&watcher->peer, "%s refuses an Open", watchers->worker->part.target);
-    else
+    } else {
         watcher->has_opened = true;
-    if (!watcher->has_opened || watcher->is_counted)
+    }
+    if (!watcher->has_opened || watcher->is_counted) {
         return 1u + input.data[0];
+    }
     watcher->is_counted = true;
-    if (--watchers->to_open == 0)
+    if (--watchers->to_open == 0) {
         worker_done(watchers->worker);
+    }
     return 1u + input.data[0];
 }
 
@@ -44,21 +48,26 @@ static size_t received(struct peer *peer, struct bytes input, uint64_t now_us)
     size_t at = 0;
     if (!watcher->has_opened && !watchers->worker->part.bare) {
         at = take_id(watcher, input);
-        if (!watcher->has_opened)
+        if (!watcher->has_opened) {
             return at;
-        if (!peer_is_settled(peer))
+        }
+        if (!peer_is_settled(peer)) {
             peer_settled(peer);
+        }
     }
     while (at < input.len) {
         struct tracker_push push;
         struct tracker_result result =
             tracker_read_push((struct bytes){input.data + at, input.len - at}, &push);
-        if (result.outcome == TRACKER_FAILED)
+        if (result.outcome == TRACKER_FAILED) {
             bench_fail("a malformed push: %s", result.reason);
-        if (result.outcome == TRACKER_MORE)
+        }
+        if (result.outcome == TRACKER_MORE) {
             break;
-        if (push.type == TRACKER_UPDATE)
+        }
+        if (push.type == TRACKER_UPDATE) {
             bench_delivered(watchers->worker, push.state, now_us);
+        }
         at += result.consumed;
     }
     return at;
@@ -78,10 +87,11 @@ static void open_watcher(struct peer *peer)
 
 static void resume(struct peer *peer)
 {
-    if (((struct watcher *)peer)->is_asked)
+    if (((struct watcher *)peer)->is_asked) {
         open_watcher(peer);
-    else
+    } else {
         peer_settled(peer);
+    }
 }
 
 static void lost(struct peer *peer)
@@ -109,20 +119,22 @@ static void open_all_watchers(struct watchers *watchers)
     for (uint32_t i = 0; i < watchers->worker->part.connections; i++) {
         struct watcher *watcher = peer_set_at(watchers->peers, i);
         watcher->is_asked = true;
-        if (peer_is_settled(&watcher->peer))
+        if (peer_is_settled(&watcher->peer)) {
             open_watcher(&watcher->peer);
+        }
     }
 }
 
 static void run_watchers_step(void *self, enum step step)
 {
     struct watchers *watchers = self;
-    if (step == STEP_CONNECT)
+    if (step == STEP_CONNECT) {
         peer_set_connect(watchers->peers);
-    else if (step == STEP_OPEN)
+    } else if (step == STEP_OPEN) {
         open_all_watchers(watchers);
-    else
+    } else {
         worker_done(watchers->worker);
+    }
 }
 
 const struct role watchers_role = {"watchers", create_watchers, run_watchers_step};

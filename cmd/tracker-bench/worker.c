@@ -33,8 +33,9 @@ _Noreturn void bench_fail(const char *format, ...)
 
 void worker_done(struct worker *worker)
 {
-    if (write(worker->control, "d", 1) != 1)
+    if (write(worker->control, "d", 1) != 1) {
         bench_fail("the parent is gone");
+    }
 }
 
 bool worker_in_window(const struct worker *worker, uint64_t now_us)
@@ -44,8 +45,9 @@ bool worker_in_window(const struct worker *worker, uint64_t now_us)
 
 static void put_time(uint8_t *to, uint64_t time_us)
 {
-    for (int i = 7; i >= 0; i--, time_us >>= 8)
+    for (int i = 7; i >= 0; i--, time_us >>= 8) {
         to[i] = (uint8_t)time_us;
+    }
 }
 
 struct bytes bench_state(const struct worker *worker, uint8_t *scratch, uint64_t intended_us,
@@ -63,8 +65,9 @@ void bench_delivered_at(struct worker *worker, uint64_t intended_us, uint64_t ac
 {
     struct results *results = worker->results;
     if (worker->span.begin_us == 0 || intended_us < worker->span.begin_us || actual_us > now_us ||
-        intended_us > actual_us)
+        intended_us > actual_us) {
         return;
+    }
     results->delivered += worker_in_window(worker, now_us);
     if (worker_in_window(worker, intended_us)) {
         histogram_record(&results->intended, now_us - intended_us);
@@ -77,6 +80,7 @@ void bench_delivered(struct worker *worker, struct bytes state, uint64_t now_us)
     struct cursor cursor = cursor_over(state);
     uint64_t intended = cursor_u64(&cursor);
     uint64_t actual = cursor_u64(&cursor);
-    if (!cursor.failed)
+    if (!cursor.failed) {
         bench_delivered_at(worker, intended, actual, now_us);
+    }
 }

@@ -48,13 +48,15 @@ struct running_role {
 static uint32_t raise_descriptors(void)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
         bench_fail("getrlimit: %s", strerror(errno));
+    }
     limit.rlim_cur =
         limit.rlim_max < BENCH_MAX_DESCRIPTORS ? limit.rlim_max : BENCH_MAX_DESCRIPTORS;
     (void)setrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur <= 2 * SPARE_DESCRIPTORS)
+    if (limit.rlim_cur <= 2 * SPARE_DESCRIPTORS) {
         bench_fail("a process may have only %lu descriptors", (unsigned long)limit.rlim_cur);
+    }
     return (uint32_t)limit.rlim_cur - SPARE_DESCRIPTORS;
 }
 
@@ -65,8 +67,9 @@ struct workers *workers_create(void)
     workers->descriptors = raise_descriptors();
     workers->run = random_below(UINT32_MAX);
     workers->results = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (workers->results == MAP_FAILED)
+    if (workers->results == MAP_FAILED) {
         bench_fail("no shared memory: %s", strerror(errno));
+    }
     return workers;
 }
 
@@ -87,10 +90,12 @@ void workers_add(struct workers *workers, const struct worker_part *part, uint32
     uint32_t needed = (part->connections + workers->descriptors - 1) / workers->descriptors;
     uint32_t count = processes > needed ? processes : needed;
     struct worker_part slice = *part;
-    if (count > part->connections)
+    if (count > part->connections) {
         count = part->connections;
-    if (workers->count + count > BENCH_MAX_PROCESSES)
+    }
+    if (workers->count + count > BENCH_MAX_PROCESSES) {
         bench_fail("more than %d processes are needed", BENCH_MAX_PROCESSES);
+    }
     for (uint32_t i = 0; i < count; i++) {
         slice.connections = divide_evenly(part->connections, i, count);
         slice.entries = divide_evenly(part->entries, i, count);
@@ -110,15 +115,19 @@ static void take_command(void *arg, unsigned events)
     struct step_command command;
     ssize_t n = recv(running->worker.control, &command, sizeof command, 0);
     (void)events;
-    if (n != (ssize_t)sizeof command)
+    if (n != (ssize_t)sizeof command) {
         _exit(1);
-    if (command.step == STEP_RUN)
+    }
+    if (command.step == STEP_RUN) {
         running->worker.span = command.span;
-    if (command.step == STEP_END && running->worker.peers != NULL)
+    }
+    if (command.step == STEP_END && running->worker.peers) {
         peer_set_finish(running->worker.peers);
+    }
     running->worker.part.role->step(running->self, command.step);
-    if (command.step == STEP_END)
+    if (command.step == STEP_END) {
         _exit(0);
+    }
 }
 
 _Noreturn static void run_worker(struct workers *workers, uint32_t index, pid_t parent)
@@ -131,8 +140,9 @@ _Noreturn static void run_worker(struct workers *workers, uint32_t index, pid_t 
                                               .control = process->control}};
     struct loop_io *io;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
+    if (getppid() != parent) {
         _exit(1);
+    }
     running.worker.loop = loop_create();
     running.self = process->part.role->create(&running.worker);
     io = loop_io_create(running.worker.loop, process->control, take_command, &running);
@@ -147,14 +157,17 @@ static void start_process(struct workers *workers, uint32_t index, pid_t parent)
 {
     struct process *process = &workers->processes[index];
     int pair[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
         bench_fail("no socket pair: %s", strerror(errno));
+    }
     process->pid = fork();
-    if (process->pid < 0)
+    if (process->pid < 0) {
         bench_fail("cannot fork: %s", strerror(errno));
+    }
     if (process->pid == 0) {
-        for (uint32_t i = 0; i < index; i++)
+        for (uint32_t i = 0; i < index; i++) {
             (void)close(workers->processes[i].control);
+        }
         (void)close(pair[0]);
         process->control = pair[1];
         run_worker(workers, index, parent);
@@ -166,16 +179,18 @@ static void start_process(struct workers *workers, uint32_t index, pid_t parent)
 void workers_start(struct workers *workers)
 {
     pid_t parent = getpid();
-    for (uint32_t i = 0; i < workers->count; i++)
+    for (uint32_t i = 0; i < workers->count; i++) {
         start_process(workers, i, parent);
+    }
 }
 
 static void command_all(struct workers *workers, const struct step_command *command)
 {
     for (uint32_t i = 0; i < workers->count; i++) {
         workers->processes[i].is_done = false;
-        if (send(workers->processes[i].control, command, sizeof *command, MSG_NOSIGNAL) < 0)
+        if (send(workers->processes[i].control, command, sizeof *command, MSG_NOSIGNAL) < 0) {
             bench_fail("the process of the %s is gone", workers->processes[i].part.role->name);
+        }
     }
 }
 
@@ -186,12 +201,15 @@ static void wait_for_process(struct process *process, uint64_t until_us)
     while (!process->is_done) {
         uint64_t now = clock_monotonic_us();
         int ready = now < until_us ? poll(&wait, 1, (int)((until_us - now) / 1000) + 1) : 0;
-        if (ready < 0 && errno == EINTR)
+        if (ready < 0 && errno == EINTR) {
             continue;
-        if (ready <= 0)
+        }
+        if (ready <= 0) {
             bench_fail("the %s do not finish in time", process->part.role->name);
-        if (recv(process->control, &done, 1, 0) != 1)
+        }
+        if (recv(process->control, &done, 1, 0) != 1) {
             bench_fail("a process of the %s has failed", process->part.role->name);
+        }
         process->is_done = true;
     }
 }
@@ -199,8 +217,9 @@ static void wait_for_process(struct process *process, uint64_t until_us)
 void workers_wait(struct workers *workers, unsigned timeout_s)
 {
     uint64_t until = clock_monotonic_us() + timeout_s * 1000000ull;
-    for (uint32_t i = 0; i < workers->count; i++)
+    for (uint32_t i = 0; i < workers->count; i++) {
         wait_for_process(&workers->processes[i], until);
+    }
 }
 
 void workers_step(struct workers *workers, enum step step, unsigned timeout_s)
@@ -228,8 +247,9 @@ void workers_results(const struct workers *workers, const struct role *role, str
     memset(sum, 0, sizeof *sum);
     for (uint32_t i = 0; i < workers->count; i++) {
         const struct results *one = &workers->results[i];
-        if (workers->processes[i].part.role != role)
+        if (workers->processes[i].part.role != role) {
             continue;
+        }
         sum->sent += one->sent;
         sum->accepted += one->accepted;
         sum->refused += one->refused;

@@ -60,8 +60,9 @@ static void remember(struct connection *connection, struct stamp stamp)
     if (connection->waiting == connection->capacity) {
         uint32_t capacity = connection->capacity ? connection->capacity * 2 : 16;
         struct stamp *ring = mem_zalloc(capacity, sizeof *ring);
-        for (uint32_t i = 0; i < connection->waiting; i++)
+        for (uint32_t i = 0; i < connection->waiting; i++) {
             ring[i] = connection->ring[(connection->head + i) % connection->capacity];
+        }
         free(connection->ring);
         connection->ring = ring;
         connection->capacity = capacity;
@@ -82,8 +83,9 @@ static void send_update(struct writers *writers, struct connection *connection, 
                          (struct bytes){(const uint8_t *)id, (size_t)len},
                          ++connection->versions[entry], state);
     peer_flush_later(&connection->peer);
-    if (worker->part.bare)
+    if (worker->part.bare) {
         return;
+    }
     remember(connection, stamp);
     writers->waiting += !connection->is_making;
 }
@@ -102,8 +104,9 @@ static void send_next(struct writers *writers, struct connection *connection, ui
 
 static void make_entries(struct writers *writers, struct connection *connection)
 {
-    while (connection->made < connection->entries && connection->waiting < OPENS_AT_ONCE)
+    while (connection->made < connection->entries && connection->waiting < OPENS_AT_ONCE) {
         send_update(writers, connection, connection->made++, (struct stamp){0, 0});
+    }
 }
 
 static void begin_making(struct writers *writers, struct connection *connection)
@@ -130,10 +133,11 @@ static void on_writing_ended(void *arg)
 {
     struct writers *writers = arg;
     writers->has_ended = true;
-    if (writers->waiting == 0)
+    if (writers->waiting == 0) {
         finish_writing(writers);
-    else
+    } else {
         loop_timer_start(writers->drain, DRAIN_MS);
+    }
 }
 
 static void send_next_update(void *arg, uint64_t intended_us)
@@ -158,8 +162,9 @@ static void count_answer(struct worker *worker, struct stamp stamp, bool accepte
 
 static void fill_window(struct writers *writers, struct connection *connection, uint64_t now_us)
 {
-    for (uint32_t n = 0; n < writers->worker->part.window; n++)
+    for (uint32_t n = 0; n < writers->worker->part.window; n++) {
         send_next(writers, connection, now_us, now_us);
+    }
 }
 
 /* Its entries are there: it takes part, again if it was lost. */
@@ -168,34 +173,39 @@ static void entries_made(struct writers *writers, struct connection *connection,
     const bool is_first = !connection->is_counted;
     connection->is_making = false;
     connection->is_counted = true;
-    if (!peer_is_settled(&connection->peer))
+    if (!peer_is_settled(&connection->peer)) {
         peer_settled(&connection->peer);
-    if (is_first && --writers->to_make == 0)
+    }
+    if (is_first && --writers->to_make == 0) {
         worker_done(writers->worker);
-    if (writers->step == STEP_RUN && now_us < writers->worker->span.end_us)
+    }
+    if (writers->step == STEP_RUN && now_us < writers->worker->span.end_us) {
         fill_window(writers, connection, now_us);
+    }
 }
 
 static void take_open_confirmation(struct writers *writers, struct connection *connection,
                                    bool accepted, uint64_t now_us)
 {
-    if (!accepted)
+    if (!accepted) {
         peer_refuse(&connection->peer,
                     "%s refuses an update that makes an entry; see client.max_ids, tracker.rate "
                     "and tracker.address_rate",
                     writers->worker->part.target);
-    else if (++connection->confirmed == connection->entries)
+    } else if (++connection->confirmed == connection->entries) {
         entries_made(writers, connection, now_us);
-    else
+    } else {
         make_entries(writers, connection);
+    }
 }
 
 static void take_update_answer(struct connection *connection, bool accepted, uint64_t now_us)
 {
     struct writers *writers = peer_set_arg(connection->peer.peers);
     struct stamp stamp;
-    if (connection->waiting == 0)
+    if (connection->waiting == 0) {
         bench_fail("an answer to nothing");
+    }
     stamp = connection->ring[connection->head];
     connection->head = (connection->head + 1) % connection->capacity;
     connection->waiting--;
@@ -205,10 +215,12 @@ static void take_update_answer(struct connection *connection, bool accepted, uin
     }
     writers->waiting--;
     count_answer(writers->worker, stamp, accepted, now_us);
-    if (writers->worker->part.window > 0 && now_us < writers->worker->span.end_us)
+    if (writers->worker->part.window > 0 && now_us < writers->worker->span.end_us) {
         send_next(writers, connection, now_us, now_us);
-    if (writers->has_ended && writers->waiting == 0)
+    }
+    if (writers->has_ended && writers->waiting == 0) {
         finish_writing(writers);
+    }
 }
 
 /* Answers, and between them pushes where the front-end sends a writer any. */
@@ -223,10 +235,12 @@ static size_t received(struct peer *peer, struct bytes input, uint64_t now_us)
             continue;
         }
         result = tracker_read_push((struct bytes){input.data + at, input.len - at}, &push);
-        if (result.outcome == TRACKER_FAILED)
+        if (result.outcome == TRACKER_FAILED) {
             bench_fail("a malformed push: %s", result.reason);
-        if (result.outcome == TRACKER_MORE)
+        }
+        if (result.outcome == TRACKER_MORE) {
             break;
+        }
         at += result.consumed;
     }
     return at;
@@ -241,10 +255,11 @@ static void on_writers_connected(void *arg)
 static void resume(struct peer *peer)
 {
     struct connection *connection = (struct connection *)peer;
-    if (connection->is_asked)
+    if (connection->is_asked) {
         begin_making(peer_set_arg(peer->peers), connection);
-    else
+    } else {
         peer_settled(peer);
+    }
 }
 
 static void lost(struct peer *peer)
@@ -256,8 +271,9 @@ static void lost(struct peer *peer)
         writers->unanswered += connection->waiting;
     }
     connection->waiting = 0;
-    if (writers->has_ended && writers->waiting == 0)
+    if (writers->has_ended && writers->waiting == 0) {
         finish_writing(writers);
+    }
 }
 
 static void *create_writers(struct worker *worker)
@@ -293,8 +309,9 @@ static void open_all_writers(struct writers *writers)
     for (uint32_t i = 0; i < writers->worker->part.connections; i++) {
         struct connection *connection = peer_set_at(writers->peers, i);
         connection->is_asked = true;
-        if (peer_is_settled(&connection->peer))
+        if (peer_is_settled(&connection->peer)) {
             begin_making(writers, connection);
+        }
     }
 }
 
@@ -302,39 +319,43 @@ static void begin_closed_loop(void *arg)
 {
     struct writers *writers = arg;
     uint64_t now = clock_monotonic_us();
-    for (uint32_t i = 0; i < writers->worker->part.connections; i++)
+    for (uint32_t i = 0; i < writers->worker->part.connections; i++) {
         fill_window(writers, peer_set_at(writers->peers, i), now);
+    }
 }
 
 static void start_writing(struct writers *writers)
 {
     const struct span *span = &writers->worker->span;
     pacer_start(writers->pacer, writers->worker->part.rate, span->begin_us, span->end_us);
-    if (writers->worker->part.window > 0)
+    if (writers->worker->part.window > 0) {
         begin_closed_loop(writers);
+    }
 }
 
 static void run_writers_step(void *self, enum step step)
 {
     struct writers *writers = self;
     writers->step = step;
-    if (step == STEP_CONNECT)
+    if (step == STEP_CONNECT) {
         peer_set_connect(writers->peers);
-    else if (step == STEP_OPEN)
+    } else if (step == STEP_OPEN) {
         open_all_writers(writers);
-    else if (step == STEP_RUN)
+    } else if (step == STEP_RUN) {
         start_writing(writers);
-    else
+    } else {
         worker_done(writers->worker);
+    }
 }
 
 static void step_filler(void *self, enum step step_now)
 {
     struct writers *writers = self;
-    if (step_now == STEP_RUN)
+    if (step_now == STEP_RUN) {
         worker_done(writers->worker);
-    else
+    } else {
         run_writers_step(self, step_now);
+    }
 }
 
 const struct role fillers_role = {"fillers", create_writers, step_filler};

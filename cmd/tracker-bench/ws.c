@@ -11,8 +11,9 @@ void ws_write_request(struct writer *to, const char *path, const char *protocol)
                   "GET %s HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                   "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
                   path);
-    if (protocol != NULL)
+    if (protocol) {
         writer_format(to, "Sec-WebSocket-Protocol: %s\r\n", protocol);
+    }
     writer_string(to, "\r\n");
 }
 
@@ -20,7 +21,7 @@ void ws_write_request(struct writer *to, const char *path, const char *protocol)
 static size_t find_head_end(struct bytes input)
 {
     const uint8_t *end = input.len > 0 ? memmem(input.data, input.len, "\r\n\r\n", 4) : NULL;
-    return end == NULL ? 0 : (size_t)(end - input.data) + 4;
+    return !end ? 0 : (size_t)(end - input.data) + 4;
 }
 
 size_t ws_read_response(struct bytes input, bool *accepted)
@@ -54,17 +55,21 @@ bool ws_read_header(struct bytes input, struct ws_header *header, bool *valid)
     struct bytes mask = {NULL, 0};
     header->opcode = first & 0x0f;
     header->len = second & 0x7f;
-    if (header->len == 126)
+    if (header->len == 126) {
         header->len = cursor_u16(&cursor);
-    else if (header->len == 127)
+    } else if (header->len == 127) {
         header->len = cursor_u64(&cursor);
+    }
     header->is_masked = (second & 0x80) != 0;
-    if (header->is_masked)
+    if (header->is_masked) {
         mask = cursor_take(&cursor, sizeof header->mask);
-    if (cursor.failed)
+    }
+    if (cursor.failed) {
         return false;
-    if (header->is_masked)
+    }
+    if (header->is_masked) {
         memcpy(header->mask, mask.data, sizeof header->mask);
+    }
     header->size = (uint8_t)(cursor.at - input.data);
     *valid = (first & 0xf0) == 0x80 && is_known_opcode(header->opcode);
     return true;
@@ -102,6 +107,7 @@ void ws_write_plain(struct writer *to, enum ws_opcode opcode, struct bytes paylo
 
 void ws_unmask(uint8_t *payload, size_t len, const uint8_t mask[4])
 {
-    for (size_t i = 0; i < len; i++)
+    for (size_t i = 0; i < len; i++) {
         payload[i] ^= mask[i & 3];
+    }
 }

@@ -34,8 +34,9 @@ struct writer *ws_client_output(struct ws_client *client)
 
 void ws_client_flush(struct ws_client *client)
 {
-    if (client->peer.output.len > client->peer.written)
+    if (client->peer.output.len > client->peer.written) {
         peer_flush_later(&client->peer);
+    }
 }
 
 static void begin_taking_part(struct ws_client *client)
@@ -44,18 +45,20 @@ static void begin_taking_part(struct ws_client *client)
     const bool returns = peer_is_returning(&client->peer);
     client->state = WS_CLIENT_TAKES_PART;
     peer_settled(&client->peer);
-    if (returns && clients->handler->returned != NULL)
+    if (returns && clients->handler->returned) {
         clients->handler->returned(client);
+    }
 }
 
 static size_t finish_upgrade(struct ws_client *client, struct bytes input)
 {
     const struct service *service = ws_client_owner(client)->service;
-    bool is_all = service->check_joined == NULL;
+    bool is_all = !service->check_joined;
     bool accepted;
     size_t consumed = ws_read_response(input, &accepted);
-    if (consumed == 0)
+    if (consumed == 0) {
         return 0;
+    }
     if (!accepted) {
         peer_refuse(&client->peer, "%s refuses the handshake: %.*s",
                     client->service_client.worker->part.target, (int)consumed,
@@ -63,11 +66,13 @@ static size_t finish_upgrade(struct ws_client *client, struct bytes input)
         return input.len;
     }
     client->state = WS_CLIENT_WAITS;
-    if (service->join != NULL)
+    if (service->join) {
         is_all = service->join(ws_client_output(client), &client->service_client);
+    }
     ws_client_flush(client);
-    if (is_all)
+    if (is_all) {
         begin_taking_part(client);
+    }
     return consumed;
 }
 
@@ -79,16 +84,17 @@ static void take_service_message(struct ws_client *client, struct bytes message,
         enum service_verdict verdict =
             service->check_joined(ws_client_output(client), &client->service_client, message);
         ws_client_flush(client);
-        if (verdict == SERVICE_TAKES_PART)
+        if (verdict == SERVICE_TAKES_PART) {
             begin_taking_part(client);
-        else if (verdict == SERVICE_REFUSES)
+        } else if (verdict == SERVICE_REFUSES) {
             peer_refuse(&client->peer, "%s refuses to let a client take part: %.*s",
                         client->service_client.worker->part.target, (int)message.len,
                         (const char *)message.data);
+        }
         return;
     }
     clients->handler->received(client, message, now_us);
-    if (service->answer != NULL) {
+    if (service->answer) {
         service->answer(ws_client_output(client), message);
         ws_client_flush(client);
     }
@@ -99,17 +105,19 @@ static void take_ws_frame(struct ws_client *client, enum ws_opcode opcode, struc
 {
     struct results *results = ws_client_owner(client)->worker->results;
     if (opcode == WS_TEXT || opcode == WS_BINARY) {
-        if (worker_in_window(client->service_client.worker, now_us))
+        if (worker_in_window(client->service_client.worker, now_us)) {
             results->frames++;
+        }
         take_service_message(client, payload, now_us);
     } else if (opcode == WS_PING) {
         ws_write_masked(ws_client_output(client), WS_PONG, payload);
         ws_client_flush(client);
     } else if (opcode == WS_CLOSE) {
-        if (payload.len >= 2 && results->lost == 0)
+        if (payload.len >= 2 && results->lost == 0) {
             bench_warn("%s says Close %u: %.*s", client->service_client.worker->part.target,
                        payload.data[0] << 8 | payload.data[1], (int)payload.len - 2,
                        (const char *)payload.data + 2);
+        }
         ws_write_masked(ws_client_output(client), WS_CLOSE,
                         (struct bytes){payload.data, payload.len >= 2 ? 2 : 0});
         peer_end(&client->peer);
@@ -121,8 +129,9 @@ static size_t skip_frame(struct ws_client *client, size_t available, uint64_t no
 {
     size_t gone = available < client->skip ? available : (size_t)client->skip;
     client->skip -= gone;
-    if (client->skip == 0)
+    if (client->skip == 0) {
         take_ws_frame(client, WS_TEXT, (struct bytes){NULL, 0}, now_us);
+    }
     return gone;
 }
 
@@ -131,19 +140,23 @@ static size_t take_next(struct ws_client *client, struct bytes input, uint64_t n
 {
     struct ws_header header;
     bool valid;
-    if (client->skip > 0)
+    if (client->skip > 0) {
         return skip_frame(client, input.len, now_us);
-    if (!ws_read_header(input, &header, &valid))
+    }
+    if (!ws_read_header(input, &header, &valid)) {
         return 0;
-    if (!valid || header.is_masked)
+    }
+    if (!valid || header.is_masked) {
         bench_fail("%s sends what is no whole message of a server",
                    client->service_client.worker->part.target);
+    }
     if (header.len > WS_CLIENT_KEPT) {
         client->skip = header.len;
         return header.size;
     }
-    if (input.len - header.size < header.len)
+    if (input.len - header.size < header.len) {
         return 0;
+    }
     take_ws_frame(client, header.opcode,
                   (struct bytes){input.data + header.size, (size_t)header.len}, now_us);
     return header.size + (size_t)header.len;
@@ -155,14 +168,17 @@ static size_t received(struct peer *peer, struct bytes input, uint64_t now_us)
     struct results *results = ws_client_owner(client)->worker->results;
     size_t at = 0;
     size_t consumed;
-    if (client->state == WS_CLIENT_SHAKES_HANDS && (at = finish_upgrade(client, input)) == 0)
+    if (client->state == WS_CLIENT_SHAKES_HANDS && (at = finish_upgrade(client, input)) == 0) {
         return 0;
+    }
     while (at < input.len && !peer->is_ended &&
            (consumed = take_next(client, (struct bytes){input.data + at, input.len - at}, now_us)) >
-               0)
+               0) {
         at += consumed;
-    if (worker_in_window(client->service_client.worker, now_us))
+    }
+    if (worker_in_window(client->service_client.worker, now_us)) {
         results->frame_bytes += at;
+    }
     return at;
 }
 

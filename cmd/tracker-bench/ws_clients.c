@@ -77,12 +77,13 @@ static void run_clients_step(void *self, enum step step)
 {
     struct speaking *speaking = self;
     const struct span *span = &speaking->worker->span;
-    if (step == STEP_OPEN)
+    if (step == STEP_OPEN) {
         ws_clients_start(speaking->clients);
-    else if (step == STEP_RUN && speaking->pacer != NULL)
+    } else if (step == STEP_RUN && speaking->pacer) {
         pacer_start(speaking->pacer, speaking->worker->part.rate, span->begin_us, span->end_us);
-    else
+    } else {
         worker_done(speaking->worker);
+    }
 }
 
 const struct role listeners_role = {"listeners", create_listeners, run_clients_step};

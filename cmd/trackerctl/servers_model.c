@@ -310,8 +310,8 @@ static bool passes_search(const struct servers *servers, const struct servers_ro
         writer_u8(&shown, '\n'); /* no filter contains it, so a match is within one column */
     }
     add_lower(&lower, writer_bytes_written(&shown));
-    bool found = lower.len &&
-                 memmem(lower.data, lower.len, servers->filter.data, servers->filter.len) != NULL;
+    bool found =
+        lower.len && memmem(lower.data, lower.len, servers->filter.data, servers->filter.len);
     writer_free(&shown);
     writer_free(&lower);
     return found;

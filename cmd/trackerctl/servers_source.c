@@ -300,8 +300,7 @@ static void on_server_fields(void *arg, const struct redis_reply *reply)
     char text[ADDRESS_TEXT_SIZE];
     bool registered;
 
-    if (reply->type != REDIS_ARRAY || key->len >= sizeof text ||
-        memchr(key->id, 0, key->len) != NULL) {
+    if (reply->type != REDIS_ARRAY || key->len >= sizeof text || memchr(key->id, 0, key->len)) {
         return;
     }
     memcpy(text, key->id, key->len);

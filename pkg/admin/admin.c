@@ -65,8 +65,9 @@ void admin_destroy(struct admin **pointer)
 {
     struct admin *admin = *pointer;
     *pointer = NULL;
-    if (!admin)
+    if (!admin) {
         return;
+    }
     api_end(admin);
     live_destroy(&admin->live);
     page_destroy(&admin->page);
@@ -93,10 +94,12 @@ void admin_add_routes(struct admin *admin, struct http_router *router)
 
 enum admin_access admin_either(int page, int api)
 {
-    if (page == ADMIN_OFF)
+    if (page == ADMIN_OFF) {
         return (enum admin_access)api;
-    if (api == ADMIN_OFF)
+    }
+    if (api == ADMIN_OFF) {
         return (enum admin_access)page;
+    }
     return page == ADMIN_TOKEN || api == ADMIN_TOKEN ? ADMIN_TOKEN : ADMIN_ON;
 }
 
@@ -104,8 +107,9 @@ static struct bytes given_token(struct http_request *request)
 {
     static const struct bytes scheme = BYTES_LITERAL("Bearer ");
     struct bytes header = http_request_header(request, "Authorization");
-    if (header.len > scheme.len && memcmp(header.data, scheme.data, scheme.len) == 0)
+    if (header.len > scheme.len && memcmp(header.data, scheme.data, scheme.len) == 0) {
         return (struct bytes){header.data + scheme.len, header.len - scheme.len};
+    }
     return http_request_query(request, "token");
 }
 
@@ -114,8 +118,9 @@ static bool is_admin_token(const struct admin *admin, struct bytes given)
 {
     const char *token = admin->settings->token;
     uint8_t wanted[crypto_generichash_BYTES], got[crypto_generichash_BYTES];
-    if (*token == 0)
+    if (*token == 0) {
         return false;
+    }
     (void)crypto_generichash(wanted, sizeof wanted, (const uint8_t *)token, strlen(token), NULL, 0);
     (void)crypto_generichash(got, sizeof got, given.data, given.len, NULL, 0);
     return sodium_memcmp(wanted, got, sizeof wanted) == 0;
@@ -123,15 +128,17 @@ static bool is_admin_token(const struct admin *admin, struct bytes given)
 
 bool admin_allows(struct admin *admin, struct http_request *request, enum admin_access access)
 {
-    if (access == ADMIN_ON)
+    if (access == ADMIN_ON) {
         return true;
+    }
     if (access == ADMIN_OFF) {
         admin_respond_error(request, 404, "this is disabled");
         return false;
     }
     struct bytes given = given_token(request);
-    if (is_admin_token(admin, given))
+    if (is_admin_token(admin, given)) {
         return true;
+    }
     if (given.len > 0) {
         metrics_add(METRIC_HTTP_UNAUTHORIZED, 1);
         const struct conn *conn = http_request_conn(request);
@@ -163,8 +170,9 @@ void admin_respond_read(struct http_request *request, int status, const struct w
 
 void admin_write_stale(struct json_writer *json, bool stale)
 {
-    if (!stale)
+    if (!stale) {
         return;
+    }
     json_write_name(json, "stale");
     json_write_boolean(json, true);
 }
@@ -181,8 +189,9 @@ static void write_error(struct writer *text, const char *why, bool stale)
 
 static void write_path_error(struct writer *text, int status, const char *why)
 {
-    if (!why)
+    if (!why) {
         why = status == 405 ? "method not allowed" : "no such path";
+    }
     write_error(text, why, false);
 }
 
@@ -208,12 +217,14 @@ bool admin_read_switch(struct http_request *request, const char *name, bool *val
 {
     struct bytes text = http_request_query(request, name);
     char why[64];
-    if (text.len == 0)
+    if (text.len == 0) {
         return true;
+    }
     *value = bytes_equal(text, BYTES_LITERAL("1")) || bytes_equal(text, BYTES_LITERAL("true"));
     if (*value || bytes_equal(text, BYTES_LITERAL("0")) ||
-        bytes_equal(text, BYTES_LITERAL("false")))
+        bytes_equal(text, BYTES_LITERAL("false"))) {
         return true;
+    }
     snprintf(why, sizeof why, "%s: 1 or 0 is expected", name);
     admin_respond_error(request, 400, why);
     return false;
@@ -225,8 +236,9 @@ static struct admin_space *admin_space_of(struct admin *admin, struct map_space 
 {
     LIST_FOREACH (node, &admin->spaces) {
         struct admin_space *space = list_entry(node, struct admin_space, link);
-        if (space->map == map)
+        if (space->map == map) {
             return space;
+        }
     }
     struct admin_space *space = mem_zalloc(1, sizeof *space);
     space->admin = admin;
@@ -245,11 +257,13 @@ void admin_write_spaces(struct json_writer *json, struct admin *admin)
     struct map_space *space;
     json_write_name(json, "spaces");
     json_write_array_begin(json);
-    for (size_t i = 0; (space = map_space_at(admin->map, i)) != NULL; i++)
+    for (size_t i = 0; (space = map_space_at(admin->map, i)); i++) {
         json_write_text(json, bytes_from_string(map_space_name(space)));
+    }
     json_write_array_end(json);
-    if (map_space_find(admin->map, admin->lobby))
+    if (map_space_find(admin->map, admin->lobby)) {
         json_write_member(json, "lobby", bytes_from_string(admin->lobby));
+    }
 }
 
 /* The error lists the existing spaces. */
@@ -295,12 +309,14 @@ struct admin_space *admin_space_of_servers(struct admin *admin, struct http_requ
 
 struct map_view *admin_space_hold(struct admin_space *space, const char **why)
 {
-    if (!space->watcher.view && !map_watch(space->map, &space->watcher, why))
+    if (!space->watcher.view && !map_watch(space->map, &space->watcher, why)) {
         return NULL;
+    }
     if (map_view_is_over(space->watcher.view)) {
         *why = "the space has more entries than view.max_entries";
-        if (space->holders == 0)
+        if (space->holders == 0) {
             map_unwatch(&space->watcher);
+        }
         return NULL;
     }
     space->holders++;
@@ -309,8 +325,9 @@ struct map_view *admin_space_hold(struct admin_space *space, const char **why)
 
 void admin_space_release(struct admin_space *space)
 {
-    if (--space->holders == 0)
+    if (--space->holders == 0) {
         map_unwatch(&space->watcher);
+    }
 }
 
 bool admin_nodes_refresh(struct admin *admin)

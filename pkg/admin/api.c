@@ -37,17 +37,19 @@ static void end_call(struct api_call *call)
 {
     list_remove(&call->link);
     map_read_cancel(&call->read);
-    if (call->held)
+    if (call->held) {
         admin_space_release(call->space);
+    }
     free(call);
 }
 
 static void finish_call(struct api_call *call, const char *why)
 {
-    if (why)
+    if (why) {
         admin_respond_error(call->request, 503, why);
-    else
+    } else {
         call->answer(call->admin, call->request, call->space, call->stale);
+    }
     end_call(call);
 }
 
@@ -55,8 +57,9 @@ static void finish_call(struct api_call *call, const char *why)
  */
 static void check_call(struct api_call *call)
 {
-    if (!call->read && (!call->awaits_names || call->stale))
+    if (!call->read && (!call->awaits_names || call->stale)) {
         finish_call(call, NULL);
+    }
 }
 
 static void on_api_read(void *arg, bool known, bool stale)
@@ -64,10 +67,11 @@ static void on_api_read(void *arg, bool known, bool stale)
     struct api_call *call = arg;
     call->read = NULL;
     call->stale = stale; /* answered from the known entries, like the page */
-    if (known)
+    if (known) {
         check_call(call);
-    else
+    } else {
         finish_call(call, "the map has not been read yet");
+    }
 }
 
 void api_nodes_read(struct admin *admin)
@@ -104,9 +108,10 @@ static void begin_call(struct admin *admin, struct http_request *request, struct
 
 void api_end(struct admin *admin)
 {
-    while (!list_is_empty(&admin->calls))
+    while (!list_is_empty(&admin->calls)) {
         finish_call(list_entry(admin->calls.next, struct api_call, link),
                     "the front-end is shutting down");
+    }
 }
 
 static struct entry_format format_of(const struct admin *admin, const struct admin_space *space)
@@ -134,8 +139,9 @@ static void respond_json(struct http_request *request, struct writer *text)
 static bool read_scope(struct http_request *request, enum map_read_scope *scope)
 {
     bool everywhere = false;
-    if (!admin_read_switch(request, "consistent", &everywhere))
+    if (!admin_read_switch(request, "consistent", &everywhere)) {
         return false;
+    }
     *scope = everywhere ? MAP_READ_EVERYWHERE : MAP_READ_HERE;
     return true;
 }
@@ -158,10 +164,11 @@ static size_t place_after(struct map_entry *const *entries, size_t count, struct
     size_t low = 0, high = count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (bytes_compare(map_entry_id(entries[middle]), id) > 0)
+        if (bytes_compare(map_entry_id(entries[middle]), id) > 0) {
             high = middle;
-        else
+        } else {
             low = middle + 1;
+        }
     }
     return low;
 }
@@ -170,13 +177,16 @@ static size_t place_after(struct map_entry *const *entries, size_t count, struct
 static size_t read_limit(struct bytes text, int64_t max)
 {
     uint64_t limit;
-    if (!text.data)
+    if (!text.data) {
         return (size_t)(max < LIMIT_STANDARD ? max : LIMIT_STANDARD);
-    if (text.len == 0 || text.len > 9 || text.data[0] == '0')
+    }
+    if (text.len == 0 || text.len > 9 || text.data[0] == '0') {
         return 0;
+    }
     for (size_t i = 0; i < text.len; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
+        if (text.data[i] < '0' || text.data[i] > '9') {
             return 0;
+        }
     }
     limit = bytes_decimal(text);
     return limit > (uint64_t)max ? (size_t)max : (size_t)limit;
@@ -211,8 +221,9 @@ static void answer_clients(struct admin *admin, struct http_request *request,
            search.searched < (size_t)settings->max_searched;
          at++) {
         scanned++;
-        if (query.len > 0 && !entries_match(&search, entries[at]))
+        if (query.len > 0 && !entries_match(&search, entries[at])) {
             continue;
+        }
         entries_write(&json, entries[at], &format);
         listed++;
     }
@@ -233,11 +244,13 @@ static void begin_space_call(struct admin *admin, struct http_request *request, 
 {
     enum map_read_scope scope;
     if (!admin_allows(admin, request, (enum admin_access)admin->settings->api) ||
-        !read_scope(request, &scope))
+        !read_scope(request, &scope)) {
         return;
+    }
     struct admin_space *space = admin_space_asked(admin, request);
-    if (space)
+    if (space) {
         begin_call(admin, request, space, scope, function);
+    }
 }
 
 static void on_clients(void *arg, struct http_request *request)
@@ -279,11 +292,13 @@ static void on_servers(void *arg, struct http_request *request)
     struct admin *admin = arg;
     enum map_read_scope scope;
     if (!admin_allows(admin, request, (enum admin_access)admin->settings->api) ||
-        !read_scope(request, &scope))
+        !read_scope(request, &scope)) {
         return;
+    }
     struct admin_space *space = admin_space_of_servers(admin, request);
-    if (space)
+    if (space) {
         begin_call(admin, request, space, scope, servers_answer);
+    }
 }
 
 /* GET /api/v1/nodes */
@@ -305,8 +320,9 @@ static void answer_nodes(struct admin *admin, struct http_request *request,
 static void on_nodes_request(void *arg, struct http_request *request)
 {
     struct admin *admin = arg;
-    if (admin_allows(admin, request, (enum admin_access)admin->settings->api))
+    if (admin_allows(admin, request, (enum admin_access)admin->settings->api)) {
         begin_call(admin, request, NULL, MAP_READ_HERE, answer_nodes);
+    }
 }
 
 /* GET /api/v1/stats: from the view as it is, so that it never waits for Redis. */
@@ -317,15 +333,18 @@ static void on_stats(void *arg, struct http_request *request)
     struct writer text = {0};
     struct json_writer json = json_writer_over(&text);
     const char *why = NULL;
-    if (!admin_allows(admin, request, (enum admin_access)admin->settings->api))
+    if (!admin_allows(admin, request, (enum admin_access)admin->settings->api)) {
         return;
+    }
     struct admin_space *space = admin_space_asked(admin, request);
-    if (!space)
+    if (!space) {
         return;
+    }
     bool held = admin_space_hold(space, &why) != NULL;
     stats_write(&json, admin, space, true);
-    if (held)
+    if (held) {
         admin_space_release(space);
+    }
     respond_json(request, &text);
 }
 
@@ -337,15 +356,17 @@ static void on_shard(void *arg, struct http_request *request)
     struct bytes id = http_request_query(request, "id");
     struct writer text = {0};
     struct json_writer json = json_writer_over(&text);
-    if (!admin_allows(admin, request, (enum admin_access)admin->settings->api))
+    if (!admin_allows(admin, request, (enum admin_access)admin->settings->api)) {
         return;
+    }
     if (id.len == 0) {
         admin_respond_error(request, 400, "the parameter id is missing");
         return;
     }
     struct admin_space *space = admin_space_asked(admin, request);
-    if (!space)
+    if (!space) {
         return;
+    }
     uint32_t partitions = map_space_partitions(space->map);
     json_write_object_begin(&json);
     entry_write_opaque(&json, "id", id);

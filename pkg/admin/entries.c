@@ -12,8 +12,9 @@
 static bool take_field_prefix(struct bytes *text, const char *prefix)
 {
     size_t len = strlen(prefix);
-    if (text->len < len || memcmp(text->data, prefix, len) != 0)
+    if (text->len < len || memcmp(text->data, prefix, len) != 0) {
         return false;
+    }
     text->data += len;
     text->len -= len;
     return true;
@@ -22,8 +23,9 @@ static bool take_field_prefix(struct bytes *text, const char *prefix)
 /* The text's first max bytes at most, cut between characters. */
 static struct bytes cut_text(struct bytes text, size_t max)
 {
-    while (max > 0 && (text.data[max] & 0xc0) == 0x80)
+    while (max > 0 && (text.data[max] & 0xc0) == 0x80) {
         max--;
+    }
     text.len = max;
     return text;
 }
@@ -31,8 +33,9 @@ static struct bytes cut_text(struct bytes text, size_t max)
 static void write_state(struct json_writer *json, struct bytes state, size_t max)
 {
     struct bytes shown = state;
-    if (state.len > max)
+    if (state.len > max) {
         shown = json_is_text(state) ? cut_text(state, max) : (struct bytes){state.data, max};
+    }
     entry_write_opaque(json, "state", shown);
     if (shown.len < state.len) {
         json_write_name(json, "state_bytes");
@@ -47,8 +50,9 @@ static void write_entry_properties(struct json_writer *json, const struct map_en
     bool any = false;
     for (size_t at = 0; map_entry_next_field(entry, &at, &field, &value);) {
         if (!take_field_prefix(&field, "p:") || !json_is_text(field) ||
-            !json_text_is_value(value, SYNC_VALUE_DEPTH))
+            !json_text_is_value(value, SYNC_VALUE_DEPTH)) {
             continue;
+        }
         if (!any) {
             json_write_name(json, "properties");
             json_write_object_begin(json);
@@ -57,22 +61,25 @@ static void write_entry_properties(struct json_writer *json, const struct map_en
         json_write_key(json, field);
         json_write_raw(json, value);
     }
-    if (any)
+    if (any) {
         json_write_object_end(json);
+    }
 }
 
 static void write_entry_field(struct json_writer *json, const struct map_entry *entry,
                               const char *name)
 {
     struct bytes value = map_entry_field(entry, name);
-    if (value.len > 0)
+    if (value.len > 0) {
         entry_write_opaque(json, name, value);
+    }
 }
 
 static void write_entry_number(struct json_writer *json, const char *name, struct bytes text)
 {
-    if (text.len == 0)
+    if (text.len == 0) {
         return;
+    }
     json_write_name(json, name);
     json_write_integer(json, (int64_t)(bytes_decimal(text) & INT64_MAX));
 }
@@ -96,19 +103,22 @@ void entries_write(struct json_writer *json, const struct map_entry *entry,
     write_entry_field(json, entry, "node");
     if (format->nodes) {
         struct bytes name = map_nodes_name(format->nodes, map_entry_field(entry, "node"));
-        if (name.len > 0)
+        if (name.len > 0) {
             entry_write_opaque(json, "node_name", name);
+        }
     }
     write_entry_field(json, entry, "user");
     write_entry_field(json, entry, "status");
     write_entry_number(json, "since", map_entry_field(entry, "since"));
-    if (format->addresses)
+    if (format->addresses) {
         write_entry_field(json, entry, "address");
+    }
     write_entry_version(json, map_entry_version(entry));
     json_write_name(json, "shard");
     json_write_integer(json, shard_of(id, format->partitions));
-    if (state.data)
+    if (state.data) {
         write_state(json, state, format->max_state);
+    }
     write_entry_properties(json, entry);
     admin_write_stale(json, format->stale);
     json_write_object_end(json);
@@ -142,16 +152,19 @@ bool entries_match(struct entry_search *search, const struct map_entry *entry)
 {
     struct bytes field, value;
     if (search_matches_text(search, map_entry_id(entry)) ||
-        search_matches_text(search, map_entry_state(entry)))
+        search_matches_text(search, map_entry_state(entry))) {
         return true;
+    }
     for (size_t at = 0; map_entry_next_field(entry, &at, &field, &value);) {
         if (bytes_equal(field, BYTES_LITERAL("session")) ||
-            (!search->addresses && bytes_equal(field, BYTES_LITERAL("address"))))
+            (!search->addresses && bytes_equal(field, BYTES_LITERAL("address")))) {
             continue;
+        }
         if (take_field_prefix(&field, "p:")
                 ? holds_json(search, value) || search_matches_text(search, field)
-                : search_matches_text(search, value))
+                : search_matches_text(search, value)) {
             return true;
+        }
     }
     return false;
 }
@@ -165,10 +178,12 @@ void entries_write_nodes(struct json_writer *json, const struct map_nodes *nodes
         struct bytes listeners = map_nodes_field(nodes, i, "listeners");
         json_write_object_begin(json);
         entry_write_opaque(json, "node", map_nodes_id(nodes, i));
-        for (size_t j = 0; j < sizeof texts / sizeof *texts; j++)
+        for (size_t j = 0; j < sizeof texts / sizeof *texts; j++) {
             entry_write_opaque(json, texts[j], map_nodes_field(nodes, i, texts[j]));
-        for (size_t j = 0; j < sizeof numbers / sizeof *numbers; j++)
+        }
+        for (size_t j = 0; j < sizeof numbers / sizeof *numbers; j++) {
             write_entry_number(json, numbers[j], map_nodes_field(nodes, i, numbers[j]));
+        }
         json_write_name(json, "ready");
         json_write_boolean(json,
                            bytes_equal(map_nodes_field(nodes, i, "ready"), BYTES_LITERAL("1")));

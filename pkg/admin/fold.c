@@ -28,10 +28,12 @@ static size_t fold_character(struct writer *to, struct bytes text)
     }
     utf8proc_ssize_t count =
         utf8proc_decompose_char(character, folded, FOLDED_MAX, UTF8PROC_CASEFOLD, &boundary);
-    if (count < 0 || count > FOLDED_MAX)
+    if (count < 0 || count > FOLDED_MAX) {
         writer_bytes(to, (struct bytes){text.data, (size_t)len});
-    for (utf8proc_ssize_t i = 0; i < count && count <= FOLDED_MAX; i++)
+    }
+    for (utf8proc_ssize_t i = 0; i < count && count <= FOLDED_MAX; i++) {
         write_folded_character(to, folded[i]);
+    }
     return (size_t)len;
 }
 
@@ -43,8 +45,9 @@ void fold_write(struct writer *to, struct bytes text)
         uint8_t c = text.data[at];
         folded[at] = c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c;
     }
-    if (at == text.len)
+    if (at == text.len) {
         return;
+    }
     to->len -= text.len - at;
     while (at < text.len) {
         uint8_t c = text.data[at];
@@ -60,7 +63,7 @@ void fold_write(struct writer *to, struct bytes text)
 static bool contains_bytes(struct bytes text, struct bytes wanted)
 {
     return wanted.len == 0 ||
-           (text.len >= wanted.len && memmem(text.data, text.len, wanted.data, wanted.len) != NULL);
+           (text.len >= wanted.len && memmem(text.data, text.len, wanted.data, wanted.len));
 }
 
 bool fold_contains(struct writer *scratch, struct bytes text, struct bytes wanted)
@@ -74,13 +77,15 @@ bool fold_contains(struct writer *scratch, struct bytes text, struct bytes wante
 static utf8proc_int32_t read_unit(struct bytes text)
 {
     utf8proc_int32_t unit = 0;
-    if (text.len < 6 || text.data[0] != '\\' || text.data[1] != 'u')
+    if (text.len < 6 || text.data[0] != '\\' || text.data[1] != 'u') {
         return -1;
+    }
     for (size_t i = 2; i < 6; i++) {
         static const char digits[] = "0123456789abcdef";
         const char *digit = memchr(digits, text.data[i] | 0x20, 16);
-        if (digit == NULL)
+        if (!digit) {
             return -1;
+        }
         unit = unit * 16 + (utf8proc_int32_t)(digit - digits);
     }
     return unit;
@@ -92,8 +97,9 @@ static size_t write_unescaped(struct writer *to, struct bytes text)
     static const char names[] = "bfnrt", values[] = "\b\f\n\r\t";
     utf8proc_int32_t unit = read_unit(text), low = -1;
     const char *name = text.len > 1 ? memchr(names, text.data[1], sizeof names - 1) : NULL;
-    if (unit >= 0xd800 && unit < 0xdc00)
+    if (unit >= 0xd800 && unit < 0xdc00) {
         low = read_unit((struct bytes){text.data + 6, text.len - 6});
+    }
     if (low >= 0xdc00 && low < 0xe000) {
         write_folded_character(to, 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00));
         return 12;
@@ -106,7 +112,7 @@ static size_t write_unescaped(struct writer *to, struct bytes text)
         writer_u8(to, text.data[0]);
         return 1;
     }
-    writer_u8(to, name != NULL ? (uint8_t)values[name - names] : text.data[1]);
+    writer_u8(to, name ? (uint8_t)values[name - names] : text.data[1]);
     return 2;
 }
 
@@ -114,10 +120,11 @@ bool fold_contains_json(struct writer *scratch, struct bytes json, struct bytes 
 {
     const uint8_t *escape;
     size_t plain;
-    if (json.len == 0 || memchr(json.data, '\\', json.len) == NULL)
+    if (json.len == 0 || !memchr(json.data, '\\', json.len)) {
         return fold_contains(scratch, json, wanted);
+    }
     writer_reset(scratch);
-    while (json.len > 0 && (escape = memchr(json.data, '\\', json.len)) != NULL) {
+    while (json.len > 0 && (escape = memchr(json.data, '\\', json.len))) {
         size_t before = (size_t)(escape - json.data), used;
         writer_bytes(scratch, (struct bytes){json.data, before});
         used = before + write_unescaped(scratch, (struct bytes){escape, json.len - before});

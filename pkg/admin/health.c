@@ -31,13 +31,15 @@ static void on_healthz(void *arg, struct http_request *request)
 bool health_is_ready(const struct health *health, const char **why)
 {
     if (health->draining) {
-        if (why)
+        if (why) {
             *why = "draining";
+        }
         return false;
     }
     if (health->cut_off) {
-        if (why)
+        if (why) {
             *why = "cut off from Redis";
+        }
         return false;
     }
     return map_is_ready(health->map, why);
@@ -56,8 +58,9 @@ static void respond_ready(const struct health *health, struct http_request *requ
     writer_string(&text, "ready\n");
     for (unsigned i = 0; i < MAP_NEED_COUNT; i++) {
         const char *why = map_need_withheld(health->map, i);
-        if (why)
+        if (why) {
             writer_format(&text, "unavailable: %s (%s)\n", map_need_name(i), why);
+        }
     }
     http_respond(request, 200, TEXT, "Cache-Control: no-store\r\n", writer_bytes_written(&text));
     writer_free(&text);

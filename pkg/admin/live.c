@@ -130,7 +130,7 @@ static enum follower_state send_live_chunk(struct follower *follower)
     writer_reset(scratch);
     live_write_closed(scratch, writer_bytes_written(&place->closed));
     writer_free(&place->closed);
-    while (scratch->len < limit && (entry = map_cursor_next(&place->cursor)) != NULL) {
+    while (scratch->len < limit && (entry = map_cursor_next(&place->cursor))) {
         live_entries_write(&events, entry);
     }
     live_entries_end(&events);
@@ -280,8 +280,9 @@ static void on_live_tick(void *arg)
     if (live->count == 0) {
         return;
     }
-    LIST_FOREACH (node, &live->admin->spaces)
+    LIST_FOREACH (node, &live->admin->spaces) {
         tick_space(live, list_entry(node, struct admin_space, link));
+    }
     (void)admin_nodes_refresh(live->admin);
     loop_timer_start(live->tick, TICK_MS);
 }
@@ -299,9 +300,10 @@ void live_nodes_read(struct live *live)
     }
     writer_free(&live->nodes);
     live->nodes = text;
-    LIST_FOREACH (node, &live->admin->spaces)
+    LIST_FOREACH (node, &live->admin->spaces) {
         send_to_live_readers(list_entry(node, struct admin_space, link),
                              writer_bytes_written(&text));
+    }
 }
 
 /* Connections. */

@@ -70,8 +70,9 @@ static const char *content_type_of(const char *name)
                  {".svg", "image/svg+xml"}};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         const char *end = strrchr(name, '.');
-        if (end && !strcmp(end, types[i].end))
+        if (end && !strcmp(end, types[i].end)) {
             return types[i].type;
+        }
     }
     return TEXT;
 }
@@ -88,8 +89,9 @@ static void set_file(struct file *file, const char *name, struct bytes data,
 {
     file->name = name;
     file->plain = make_form(data);
-    if (compressed.len < data.len)
+    if (compressed.len < data.len) {
         file->compressed = make_form(compressed);
+    }
     file->type = content_type_of(name);
     file->is_client = !strcmp(name, "tracker.js");
 }
@@ -132,20 +134,22 @@ static void on_file(void *arg, struct http_request *request)
              is_html           ? POLICY
              : file->is_client ? SHARED
                                : "");
-    if (is_known)
+    if (is_known) {
         http_respond(request, 304, NULL, headers, (struct bytes){0});
-    else
+    } else {
         http_respond(request, 200, file->type, headers, form->data);
+    }
 }
 
 static void on_index(void *arg, struct http_request *request)
 {
     const struct file *file = arg;
-    if (file->admin->settings->page == ADMIN_OFF)
+    if (file->admin->settings->page == ADMIN_OFF) {
         http_respond(request, 200, TEXT, "Cache-Control: no-store\r\n",
                      bytes_from_string(index_text));
-    else
+    } else {
         on_file(arg, request);
+    }
 }
 
 void page_add_routes(struct admin *admin, struct http_router *router)

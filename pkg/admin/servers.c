@@ -37,8 +37,9 @@ static bool read_wanted(struct bytes text, enum wanted *wanted)
                  {"0", WANTED_NOT},
                  {"only", WANTED_ONLY}};
     *wanted = WANTED_TOO;
-    if (text.len == 0)
+    if (text.len == 0) {
         return true;
+    }
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (bytes_equal(text, bytes_from_string(words[i].word))) {
             *wanted = words[i].wanted;
@@ -70,8 +71,9 @@ static bool passes_filter(const struct filter *filter, struct gameserver *gamese
     bool is_empty = !infos->has_players || infos->players == 0;
     bool is_full = most.len > 0 && infos->has_players && bytes_decimal(most) > 0 &&
                    infos->players == bytes_decimal(most);
-    if (game.len == 0)
+    if (game.len == 0) {
         game = gameserver_text(gameserver, "gamename");
+    }
     return (filter->game.len == 0 || bytes_equal(game, filter->game)) &&
            (filter->protocol.len == 0 ||
             bytes_equal(gameserver_text(gameserver, "protocol"), filter->protocol)) &&
@@ -83,8 +85,9 @@ static void write_server_name(struct json_writer *json, struct gameserver *games
 {
     struct writer plain = {0};
     struct bytes name = gameserver_text(gameserver, "description");
-    if (name.len == 0)
+    if (name.len == 0) {
         name = gameserver_text(gameserver, "hostname");
+    }
     lobby_text_write_plain(&plain, name);
     json_write_member(json, "name", writer_bytes_written(&plain));
     writer_free(&plain);
@@ -96,8 +99,9 @@ static void write_infos(struct json_writer *json, const struct lobby_infos *info
     json_write_object_begin(json);
     for (size_t i = 0; i < infos->property_count; i++) {
         const struct lobby_property *property = &infos->properties[i];
-        if (!json_is_text(property->name) || !json_scalar_is_valid(property->value))
+        if (!json_is_text(property->name) || !json_scalar_is_valid(property->value)) {
             continue;
+        }
         json_write_key(json, property->name);
         json_write_raw(json, property->value);
     }
@@ -109,8 +113,9 @@ void servers_write(struct json_writer *json, const struct map_entry *entry,
 {
     const struct lobby_server *server = &gameserver->server;
     struct bytes node = map_entry_field(entry, "node"), name = {0};
-    if (nodes)
+    if (nodes) {
         name = map_nodes_name(nodes, node);
+    }
     json_write_object_begin(json);
     json_write_member(json, "id", server->id);
     write_server_name(json, gameserver);
@@ -121,10 +126,12 @@ void servers_write(struct json_writer *json, const struct map_entry *entry,
     json_write_member(json, "state", bytes_from_string(lobby_state_name(server->state)));
     json_write_name(json, "since");
     json_write_integer(json, (int64_t)server->since);
-    if (node.len > 0)
+    if (node.len > 0) {
         entry_write_opaque(json, "node", node);
-    if (name.len > 0)
+    }
+    if (name.len > 0) {
         entry_write_opaque(json, "node_name", name);
+    }
     write_infos(json, &server->infos);
     json_write_object_end(json);
 }
@@ -143,10 +150,12 @@ static void write_server_list(struct writer *text, const struct admin *admin,
     json_write_array_begin(&json);
     for (size_t i = 0; i < count; i++) {
         struct gameserver gameserver;
-        if (!gameserver_read(entries[i], &gameserver))
+        if (!gameserver_read(entries[i], &gameserver)) {
             continue;
-        if (passes_filter(filter, &gameserver))
+        }
+        if (passes_filter(filter, &gameserver)) {
             servers_write(&json, entries[i], &gameserver, admin->nodes);
+        }
         gameserver_free(&gameserver);
     }
     json_write_array_end(&json);
@@ -168,9 +177,10 @@ void servers_answer(struct admin *admin, struct http_request *request, struct ad
     admin_write_tag(writer_bytes_written(&text), TAG_DIGITS, tag);
     snprintf(headers, sizeof headers, "ETag: %s\r\nCache-Control: no-cache\r\n%s", tag,
              admin_stale_header(stale));
-    if (admin_has_tag(http_request_header(request, "If-None-Match"), tag))
+    if (admin_has_tag(http_request_header(request, "If-None-Match"), tag)) {
         http_respond(request, 304, NULL, headers, (struct bytes){0});
-    else
+    } else {
         http_respond(request, 200, JSON_TYPE, headers, writer_bytes_written(&text));
+    }
     writer_free(&text);
 }

@@ -9,11 +9,13 @@
 static const char *check_admin_token(const char *value)
 {
     size_t len = strlen(value);
-    if (len == 0)
+    if (len == 0) {
         return NULL;
+    }
     for (const char *at = value; *at; at++) {
-        if (*at < '!' || *at > '~')
+        if (*at < '!' || *at > '~') {
             return "printable characters without spaces are expected";
+        }
     }
     return len < TOKEN_MIN ? "at least 16 characters are expected" : NULL;
 }
@@ -53,7 +55,8 @@ const struct config_module admin_config = {.settings = table,
 const char *admin_settings_check(const struct admin_settings *settings)
 {
     bool needed = settings->page == ADMIN_TOKEN || settings->api == ADMIN_TOKEN;
-    if (needed && *settings->token == 0)
+    if (needed && *settings->token == 0) {
         return "web.page or web.api requires a token, but web.token is empty";
+    }
     return NULL;
 }

@@ -22,10 +22,12 @@ static int64_t resident_bytes(void)
 {
     long long virtual_pages, resident_pages = 0;
     FILE *file = fopen("/proc/self/statm", "re");
-    if (!file)
+    if (!file) {
         return 0;
-    if (fscanf(file, "%lld %lld", &virtual_pages, &resident_pages) != 2)
+    }
+    if (fscanf(file, "%lld %lld", &virtual_pages, &resident_pages) != 2) {
         resident_pages = 0;
+    }
     (void)fclose(file);
     return resident_pages * sysconf(_SC_PAGESIZE);
 }
@@ -52,12 +54,15 @@ struct protocol_count {
 static void count_protocol(struct protocol_count *counts, size_t *count, struct bytes name)
 {
     size_t i = 0;
-    while (i < *count && !bytes_equal(counts[i].name, name))
+    while (i < *count && !bytes_equal(counts[i].name, name)) {
         i++;
-    if (i == PROTOCOLS_MAX)
+    }
+    if (i == PROTOCOLS_MAX) {
         return;
-    if (i == *count)
+    }
+    if (i == *count) {
         counts[(*count)++] = (struct protocol_count){name, 0};
+    }
     counts[i].entries++;
 }
 
@@ -68,10 +73,11 @@ static void write_protocols(struct json_writer *json, struct map_view *view)
     struct map_entry *entry;
     size_t count = 0;
     map_cursor_begin(&cursor, view, MAP_CURSOR_OLDEST);
-    while ((entry = map_cursor_next(&cursor)) != NULL) {
+    while ((entry = map_cursor_next(&cursor))) {
         struct bytes name = map_entry_field(entry, "protocol");
-        if (name.len > 0 && json_is_text(name))
+        if (name.len > 0 && json_is_text(name)) {
             count_protocol(counts, &count, name);
+        }
     }
     map_cursor_end(&cursor);
     json_write_name(json, "protocols");
@@ -88,10 +94,12 @@ static void write_staleness(struct json_writer *json, const struct admin *admin)
 {
     struct map_contact contact = map_contact(admin->map);
     uint64_t now = map_redis_time_ms(admin->map), silent = 0;
-    if (map_is_ready(admin->map, NULL))
+    if (map_is_ready(admin->map, NULL)) {
         return;
-    if (contact.answered_ms > 0)
+    }
+    if (contact.answered_ms > 0) {
         silent = loop_now_ms(admin->loop) - contact.answered_ms;
+    }
     write_stat(json, "stale_since", (int64_t)(now - silent));
 }
 
@@ -101,8 +109,9 @@ static void write_readiness(struct json_writer *json, const struct admin *admin)
     bool ready = health_is_ready(admin->health, &why);
     json_write_name(json, "ready");
     json_write_boolean(json, ready);
-    if (!ready)
+    if (!ready) {
         json_write_member(json, "why", bytes_from_string(why));
+    }
     json_write_name(json, "redis");
     json_write_boolean(json, metrics_get(METRIC_REDIS_UP) != 0);
 }
@@ -121,8 +130,9 @@ void stats_write(struct json_writer *json, struct admin *admin, const struct adm
     json_write_member(json, "space", bytes_from_string(map_space_name(space->map)));
     if (view && map_view_is_live(view)) {
         write_stat(json, "clients", (int64_t)map_view_count(view));
-        if (protocols)
+        if (protocols) {
             write_protocols(json, view);
+        }
     }
     write_stat(json, "connections", metrics_get(METRIC_CONNECTIONS));
     write_stat(json, "websockets", metrics_get(METRIC_WEBSOCKET_CONNECTIONS));

@@ -41,18 +41,21 @@ static struct lengths *lengths_of(struct ban_set *set, uint8_t family)
 
 static void add_length(struct lengths *lengths, uint8_t bits)
 {
-    if (lengths->used[bits]++ == 0)
+    if (lengths->used[bits]++ == 0) {
         lengths->list[lengths->count++] = bits;
+    }
 }
 
 static void remove_length(struct lengths *lengths, uint8_t bits)
 {
     size_t i = 0;
 
-    if (--lengths->used[bits] > 0)
+    if (--lengths->used[bits] > 0) {
         return;
-    while (lengths->list[i] != bits)
+    }
+    while (lengths->list[i] != bits) {
         i++;
+    }
     lengths->list[i] = lengths->list[--lengths->count];
 }
 
@@ -62,8 +65,9 @@ static struct ban_key make_ban_key(const struct address *address, uint8_t bits)
     const size_t whole = bits / 8;
 
     memcpy(key.ip, address->ip, whole);
-    if (bits % 8 != 0)
+    if (bits % 8 != 0) {
         key.ip[whole] = (uint8_t)(address->ip[whole] & 0xff << (8 - bits % 8));
+    }
     return key;
 }
 
@@ -82,8 +86,9 @@ struct ban_set *ban_set_create(void)
 
 void ban_set_destroy(struct ban_set **set)
 {
-    if (*set == NULL)
+    if (!*set) {
         return;
+    }
     ban_set_clear(*set);
     free(*set);
     *set = NULL;
@@ -94,8 +99,9 @@ bool ban_set_add(struct ban_set *set, const struct address_prefix *prefix)
     const struct ban_key key = make_ban_key(&prefix->address, prefix->bits);
     struct ban *ban;
 
-    if (find_ban(set, &key) != NULL)
+    if (find_ban(set, &key)) {
         return false;
+    }
     ban = mem_zalloc(1, sizeof *ban);
     ban->key = key;
     HASH_ADD(hh, set->bans, key, sizeof ban->key, ban);
@@ -115,8 +121,9 @@ bool ban_set_remove(struct ban_set *set, const struct address_prefix *prefix)
     const struct ban_key key = make_ban_key(&prefix->address, prefix->bits);
     struct ban *ban = find_ban(set, &key);
 
-    if (ban == NULL)
+    if (!ban) {
         return false;
+    }
     drop_ban(set, ban);
     return true;
 }
@@ -125,8 +132,9 @@ void ban_set_clear(struct ban_set *set)
 {
     struct ban *ban, *next;
 
-    HASH_ITER (hh, set->bans, ban, next)
+    HASH_ITER (hh, set->bans, ban, next) {
         drop_ban(set, ban);
+    }
 }
 
 size_t ban_set_count(const struct ban_set *set)
@@ -138,13 +146,15 @@ bool ban_set_holds(const struct ban_set *set, const struct address *address)
 {
     const struct lengths *lengths = address->family == ADDRESS_IPV4 ? &set->ipv4 : &set->ipv6;
 
-    if (address->family != ADDRESS_IPV4 && address->family != ADDRESS_IPV6)
+    if (address->family != ADDRESS_IPV4 && address->family != ADDRESS_IPV6) {
         return false;
+    }
     for (size_t i = 0; i < lengths->count; i++) {
         const struct ban_key key = make_ban_key(address, lengths->list[i]);
 
-        if (find_ban(set, &key) != NULL)
+        if (find_ban(set, &key)) {
             return true;
+        }
     }
     return false;
 }
@@ -171,8 +181,9 @@ static bool is_prefix_list(const char *list, char word[ADDRESS_TEXT_SIZE])
     struct address_prefix prefix;
 
     while (next_prefix_word(&list, word)) {
-        if (!address_prefix_parse(word, &prefix))
+        if (!address_prefix_parse(word, &prefix)) {
             return false;
+        }
     }
     return true;
 }
@@ -182,11 +193,13 @@ char *ban_set_add_list(struct ban_set *set, const char *list)
     char word[ADDRESS_TEXT_SIZE];
     struct address_prefix prefix;
 
-    if (!is_prefix_list(list, word))
+    if (!is_prefix_list(list, word)) {
         return mem_format("\"%s\" is neither an address nor a prefix such as 10.0.0.0/8", word);
+    }
     while (next_prefix_word(&list, word)) {
-        if (address_prefix_parse(word, &prefix))
+        if (address_prefix_parse(word, &prefix)) {
             (void)ban_set_add(set, &prefix);
+        }
     }
     return NULL;
 }
@@ -205,7 +218,7 @@ void ban_set_write(const struct ban_set *set, struct writer *to)
 {
     char text[ADDRESS_TEXT_SIZE];
 
-    for (const struct ban *ban = set->bans; ban != NULL; ban = ban->hh.next) {
+    for (const struct ban *ban = set->bans; ban; ban = ban->hh.next) {
         struct address_prefix prefix = {.address.family = ban->key.family, .bits = ban->key.bits};
 
         memcpy(prefix.address.ip, ban->key.ip, sizeof ban->key.ip);
@@ -220,9 +233,10 @@ const char *ban_format(const struct address_prefix *prefix, char text[ADDRESS_TE
     char ip[ADDRESS_TEXT_SIZE];
 
     address_format_ip(&prefix->address, ip);
-    if (prefix->bits == whole)
+    if (prefix->bits == whole) {
         (void)snprintf(text, ADDRESS_TEXT_SIZE, "%.45s", ip);
-    else
+    } else {
         (void)snprintf(text, ADDRESS_TEXT_SIZE, "%.45s/%u", ip, prefix->bits);
+    }
     return text;
 }

@@ -54,8 +54,9 @@ static void fill_bucket(struct bucket *bucket, uint32_t rate, uint32_t burst, ui
         bucket->filled_us = now_us == 0 ? 1 : now_us;
         return;
     }
-    if (now_us <= bucket->filled_us)
+    if (now_us <= bucket->filled_us) {
         return;
+    }
     elapsed_us = now_us - bucket->filled_us;
     if (elapsed_us >= divide_up((uint64_t)full * 1000, rate)) {
         bucket->milli_left = full;
@@ -70,11 +71,13 @@ static void fill_bucket(struct bucket *bucket, uint32_t rate, uint32_t burst, ui
 
 bool bucket_take(struct bucket *bucket, uint32_t rate, uint32_t burst, uint64_t now_us)
 {
-    if (rate == 0)
+    if (rate == 0) {
         return true;
+    }
     fill_bucket(bucket, rate, burst, now_us);
-    if (bucket->milli_left < 1000)
+    if (bucket->milli_left < 1000) {
         return false;
+    }
     bucket->milli_left -= 1000;
     return true;
 }
@@ -84,11 +87,13 @@ uint64_t bucket_wait_ms(const struct bucket *bucket, uint32_t rate, uint32_t bur
     struct bucket filled = *bucket;
     uint64_t ready_us;
 
-    if (rate == 0)
+    if (rate == 0) {
         return 0;
+    }
     fill_bucket(&filled, rate, burst, now_us);
-    if (filled.milli_left >= 1000)
+    if (filled.milli_left >= 1000) {
         return 0;
+    }
     ready_us = filled.filled_us + divide_up((uint64_t)(1000 - filled.milli_left) * 1000, rate);
     return divide_up(ready_us - now_us, 1000);
 }
@@ -111,10 +116,12 @@ static void forget_bucket(struct bucket_table *table, struct bucket_entry *entry
 
 void bucket_table_destroy(struct bucket_table **table)
 {
-    if (*table == NULL)
+    if (!*table) {
         return;
-    LIST_FOREACH (node, &(*table)->used)
+    }
+    LIST_FOREACH (node, &(*table)->used) {
         forget_bucket(*table, list_entry(node, struct bucket_entry, used));
+    }
     free(*table);
     *table = NULL;
 }
@@ -125,10 +132,11 @@ static struct bucket_key make_bucket_key(const struct address *address)
 
     memset(&key, 0, sizeof key); /* compared whole */
     key.family = address->family;
-    if (address->family == ADDRESS_IPV4)
+    if (address->family == ADDRESS_IPV4) {
         memcpy(key.ip, address->ip, 4);
-    else if (address->family == ADDRESS_IPV6)
+    } else if (address->family == ADDRESS_IPV6) {
         memcpy(key.ip, address->ip, 8); /* a /64: one site has all addresses in it */
+    }
     return key;
 }
 
@@ -138,10 +146,12 @@ static struct bucket_entry *find_or_add_bucket(struct bucket_table *table,
     struct bucket_entry *entry;
 
     HASH_FIND(hh, table->entries, key, sizeof *key, entry);
-    if (entry != NULL)
+    if (entry) {
         return entry;
-    if (HASH_COUNT(table->entries) >= table->capacity)
+    }
+    if (HASH_COUNT(table->entries) >= table->capacity) {
         forget_bucket(table, list_entry(table->used.next, struct bucket_entry, used));
+    }
     entry = mem_zalloc(1, sizeof *entry);
     entry->key = *key;
     list_init(&entry->used);
@@ -155,8 +165,9 @@ bool bucket_table_take(struct bucket_table *table, const struct address *address
     struct bucket_key key = make_bucket_key(address);
     struct bucket_entry *entry;
 
-    if (rate == 0)
+    if (rate == 0) {
         return true;
+    }
     entry = find_or_add_bucket(table, &key);
     list_remove(&entry->used);
     list_append(&table->used, &entry->used);

@@ -21,8 +21,9 @@ void cookie_secret_from_text(struct bytes text, uint8_t secret[COOKIE_SECRET_SIZ
 void cookie_set_secret(struct cookie_keys *keys, const uint8_t secret[COOKIE_SECRET_SIZE],
                        uint64_t now_ms)
 {
-    if (keys->has_secret && sodium_memcmp(keys->secret, secret, COOKIE_SECRET_SIZE) == 0)
+    if (keys->has_secret && sodium_memcmp(keys->secret, secret, COOKIE_SECRET_SIZE) == 0) {
         return;
+    }
     if (keys->has_secret) {
         memcpy(keys->previous, keys->secret, COOKIE_SECRET_SIZE);
         keys->previous_until = now_ms + 2 * keys->slot_ms;
@@ -43,8 +44,9 @@ static void add_number(crypto_generichash_state *state, uint64_t number)
 {
     uint8_t bytes[8];
 
-    for (unsigned i = 0; i < sizeof bytes; i++)
+    for (unsigned i = 0; i < sizeof bytes; i++) {
         bytes[i] = (uint8_t)(number >> 8 * i);
+    }
     crypto_generichash_update(state, bytes, sizeof bytes);
 }
 
@@ -63,8 +65,9 @@ static void write_cookie(const uint8_t secret[COOKIE_SECRET_SIZE], const struct 
     crypto_generichash_update(&state, (const uint8_t *)context, strlen(context));
     crypto_generichash_final(&state, mac, sizeof mac);
     text[0] = alphabet[first_bits(context, slot)];
-    for (unsigned i = 0; i < MAC_LENGTH; i++)
+    for (unsigned i = 0; i < MAC_LENGTH; i++) {
         text[1 + i] = alphabet[mac[i] & 63];
+    }
 }
 
 void cookie_make(const struct cookie_keys *keys, const struct address *peer, const char *context,
@@ -90,24 +93,29 @@ int cookie_check(const struct cookie_keys *keys, const struct address *peer,
     const char *first;
     uint64_t slot;
 
-    if (!keys->has_secret || text.len != COOKIE_LENGTH)
+    if (!keys->has_secret || text.len != COOKIE_LENGTH) {
         return -1;
+    }
     first = memchr(alphabet, text.data[0], sizeof alphabet - 1);
-    if (first == NULL)
+    if (!first) {
         return -1;
+    }
     slot = now_ms / keys->slot_ms;
     if ((slot & 1) != ((uint64_t)(first - alphabet) & 1)) {
-        if (slot == 0)
+        if (slot == 0) {
             return -1;
+        }
         slot--;
     }
     for (size_t i = 0; i < count; i++) {
-        if (first_bits(contexts[i], slot) != (unsigned)(first - alphabet))
+        if (first_bits(contexts[i], slot) != (unsigned)(first - alphabet)) {
             continue;
+        }
         if (is_cookie(keys->secret, peer, contexts[i], slot, text) ||
             (now_ms < keys->previous_until &&
-             is_cookie(keys->previous, peer, contexts[i], slot, text)))
+             is_cookie(keys->previous, peer, contexts[i], slot, text))) {
             return (int)i;
+        }
     }
     return -1;
 }

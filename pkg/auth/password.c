@@ -48,8 +48,9 @@ static bool is_name_character(uint8_t byte)
 bool password_is_name(struct bytes name)
 {
     for (size_t i = 0; i < name.len; i++) {
-        if (!is_name_character(name.data[i]))
+        if (!is_name_character(name.data[i])) {
             return false;
+        }
     }
     return name.len > 0 && name.len <= PASSWORD_NAME_MAX;
 }
@@ -77,8 +78,9 @@ static struct bytes take_until(struct bytes *text, uint8_t byte)
     struct bytes part = *text;
     const uint8_t *end = part.len > 0 ? memchr(part.data, byte, part.len) : NULL;
 
-    if (end != NULL)
+    if (end) {
         part.len = (size_t)(end - part.data);
+    }
     text->data += part.len + (end != NULL);
     text->len -= part.len + (end != NULL);
     return part;
@@ -92,20 +94,24 @@ static const char *read_password_line(struct bytes line, struct bytes *name,
 
     *name = take_until(&line, ':');
     salt = take_until(&line, ':');
-    if (!password_is_name(*name))
+    if (!password_is_name(*name)) {
         return "a name of 1 to 64 of A-Z a-z 0-9 . _ - and a colon are expected";
-    if (salt.len != 2 * (size_t)SALT_SIZE || !id_parse_hex(salt, entry->salt, SALT_SIZE))
+    }
+    if (salt.len != 2 * (size_t)SALT_SIZE || !id_parse_hex(salt, entry->salt, SALT_SIZE)) {
         return "a salt of 32 hexadecimal digits is expected after the name";
-    if (line.len != 2 * (size_t)HASH_SIZE || !id_parse_hex(line, entry->hash, HASH_SIZE))
+    }
+    if (line.len != 2 * (size_t)HASH_SIZE || !id_parse_hex(line, entry->hash, HASH_SIZE)) {
         return "a hash of 64 hexadecimal digits is expected after the salt";
+    }
     return NULL;
 }
 
 static bool is_name_listed(const struct password_list *list, struct bytes name)
 {
     for (size_t i = 0; i < list->count; i++) {
-        if (bytes_equal(bytes_from_string(list->entries[i].name), name))
+        if (bytes_equal(bytes_from_string(list->entries[i].name), name)) {
             return true;
+        }
     }
     return false;
 }
@@ -116,17 +122,22 @@ static const char *add_line(struct password_list *list, struct bytes line)
     struct bytes name;
     const char *problem;
 
-    while (line.len > 0 && strchr(" \t\r", line.data[line.len - 1]) != NULL)
+    while (line.len > 0 && strchr(" \t\r", line.data[line.len - 1])) {
         line.len--;
-    if (line.len == 0 || line.data[0] == '#')
+    }
+    if (line.len == 0 || line.data[0] == '#') {
         return NULL;
+    }
     problem = read_password_line(line, &name, &entry);
-    if (problem == NULL && is_name_listed(list, name))
+    if (!problem && is_name_listed(list, name)) {
         problem = "the name is already on an earlier line";
-    if (problem == NULL && list->count >= PASSWORD_LINES)
+    }
+    if (!problem && list->count >= PASSWORD_LINES) {
         problem = "too many passwords";
-    if (problem != NULL)
+    }
+    if (problem) {
         return problem;
+    }
     list->entries = mem_realloc(list->entries, (list->count + 1) * sizeof *list->entries);
     entry.name = mem_dup(name.data, name.len);
     list->entries[list->count++] = entry;
@@ -141,11 +152,11 @@ struct password_list *password_list_create(const char *text, char **error)
     size_t line = 0;
 
     *error = NULL;
-    while (problem == NULL && rest.len > 0) {
+    while (!problem && rest.len > 0) {
         problem = add_line(list, take_until(&rest, '\n'));
         line++;
     }
-    if (problem != NULL) {
+    if (problem) {
         *error = mem_format("line %zu: %s", line, problem);
         password_list_destroy(&list);
     }
@@ -157,10 +168,12 @@ void password_list_destroy(struct password_list **pointer)
     struct password_list *list = *pointer;
 
     *pointer = NULL;
-    if (list == NULL)
+    if (!list) {
         return;
-    for (size_t i = 0; i < list->count; i++)
+    }
+    for (size_t i = 0; i < list->count; i++) {
         free(list->entries[i].name);
+    }
     free(list->entries);
     free(list);
 }
@@ -171,9 +184,10 @@ const char *password_list_check(const char *text)
     struct password_list *list = password_list_create(text, &error);
 
     free(error);
-    if (list == NULL)
+    if (!list) {
         return "must be lines name:salt:hash with different names, as trackerctl password prints "
                "them";
+    }
     password_list_destroy(&list);
     return NULL;
 }
@@ -190,12 +204,13 @@ const char *password_list_find(const struct password_list *list, struct bytes na
 
     for (size_t i = 0; i < list->count; i++) {
         const struct password_entry *entry = &list->entries[i];
-        const bool asked = name.data == NULL || bytes_equal(name, bytes_from_string(entry->name));
+        const bool asked = !name.data || bytes_equal(name, bytes_from_string(entry->name));
         uint8_t hash[HASH_SIZE];
 
         hash_password(entry->salt, password, hash);
-        if ((sodium_memcmp(hash, entry->hash, HASH_SIZE) == 0) & asked)
+        if ((sodium_memcmp(hash, entry->hash, HASH_SIZE) == 0) & asked) {
             found = entry->name;
+        }
     }
     return found;
 }

@@ -46,10 +46,12 @@ static void forget_penalty(struct penalty_table *table, struct penalty_entry *en
 
 void penalty_table_destroy(struct penalty_table **table)
 {
-    if (*table == NULL)
+    if (!*table) {
         return;
-    while ((*table)->entries != NULL)
+    }
+    while ((*table)->entries) {
         forget_penalty(*table, (*table)->entries);
+    }
     free(*table);
     *table = NULL;
 }
@@ -60,10 +62,11 @@ static struct penalty_key make_penalty_key(const struct address *address)
 
     memset(&key, 0, sizeof key); /* compared whole */
     key.family = address->family;
-    if (address->family == ADDRESS_IPV4)
+    if (address->family == ADDRESS_IPV4) {
         memcpy(key.ip, address->ip, 4);
-    else if (address->family == ADDRESS_IPV6)
+    } else if (address->family == ADDRESS_IPV6) {
         memcpy(key.ip, address->ip, sizeof key.ip);
+    }
     return key;
 }
 
@@ -81,8 +84,9 @@ static struct penalty_entry *add_penalty(struct penalty_table *table, const stru
 {
     struct penalty_entry *entry;
 
-    if (table->entries != NULL && HASH_COUNT(table->entries) >= table->capacity)
+    if (table->entries && HASH_COUNT(table->entries) >= table->capacity) {
         forget_penalty(table, list_entry(table->used.next, struct penalty_entry, used));
+    }
     entry = mem_zalloc(1, sizeof *entry);
     entry->key = make_penalty_key(address);
     list_init(&entry->used);
@@ -94,10 +98,12 @@ static uint64_t delay(const struct penalty_rules *rules, unsigned bad)
 {
     uint64_t ms = rules->first_ms;
 
-    if (bad == 0)
+    if (bad == 0) {
         return 0;
-    for (unsigned i = 1; i < bad && ms < rules->longest_ms; i++)
+    }
+    for (unsigned i = 1; i < bad && ms < rules->longest_ms; i++) {
         ms *= 2;
+    }
     return ms < rules->longest_ms ? ms : rules->longest_ms;
 }
 
@@ -107,8 +113,9 @@ uint64_t penalty_take(struct penalty_table *table, const struct address *address
     struct penalty_entry *entry = find_penalty(table, address);
     uint64_t at;
 
-    if (entry == NULL)
+    if (!entry) {
         return 0;
+    }
     list_remove(&entry->used);
     list_append(&table->used, &entry->used);
     if (now_ms - entry->bad_ms >= rules->memory_ms && entry->free_ms <= now_ms) {
@@ -116,8 +123,9 @@ uint64_t penalty_take(struct penalty_table *table, const struct address *address
         return 0;
     }
     at = entry->free_ms > now_ms ? entry->free_ms : now_ms;
-    if (at - now_ms <= rules->longest_ms)
+    if (at - now_ms <= rules->longest_ms) {
         entry->free_ms = at + delay(rules, entry->bad);
+    }
     return at - now_ms;
 }
 
@@ -127,25 +135,29 @@ void penalty_add(struct penalty_table *table, const struct address *address,
     struct penalty_entry *entry = find_penalty(table, address);
     uint64_t at;
 
-    if (rules->first_ms == 0)
+    if (rules->first_ms == 0) {
         return;
-    if (entry == NULL)
+    }
+    if (!entry) {
         entry = add_penalty(table, address);
+    }
     list_remove(&entry->used);
     list_append(&table->used, &entry->used);
     entry->bad++;
     entry->bad_ms = now_ms;
     at = now_ms + delay(rules, entry->bad);
-    if (entry->free_ms < at)
+    if (entry->free_ms < at) {
         entry->free_ms = at;
+    }
 }
 
 void penalty_forgive(struct penalty_table *table, const struct address *address)
 {
     struct penalty_entry *entry = find_penalty(table, address);
 
-    if (entry != NULL)
+    if (entry) {
         forget_penalty(table, entry);
+    }
 }
 
 size_t penalty_count(const struct penalty_table *table)

@@ -59,14 +59,17 @@ enum slots_result slots_take(struct slots *slots, const struct address *address,
 {
     struct slots_address *of_address = counts(address) ? find_slots_address(slots, address) : NULL;
 
-    if (of_address != NULL && most_per_address > 0 && of_address->taken >= most_per_address)
+    if (of_address && most_per_address > 0 && of_address->taken >= most_per_address) {
         return SLOTS_ADDRESS_FULL;
-    if (slots->taken >= most)
+    }
+    if (slots->taken >= most) {
         return SLOTS_FULL;
+    }
     slots->taken++;
     if (counts(address)) {
-        if (of_address == NULL)
+        if (!of_address) {
             of_address = add_slots_address(slots, address);
+        }
         of_address->taken++;
     }
     return SLOTS_TAKEN;
@@ -78,8 +81,9 @@ void slots_release(struct slots *slots, const struct address *address)
 
     assert(slots->taken > 0);
     slots->taken--;
-    if (of_address == NULL || --of_address->taken > 0)
+    if (!of_address || --of_address->taken > 0) {
         return;
+    }
     HASH_DEL(slots->addresses, of_address);
     free(of_address);
 }
@@ -89,5 +93,5 @@ size_t slots_of_address(const struct slots *slots, const struct address *address
     const struct slots_address *of_address =
         counts(address) ? find_slots_address(slots, address) : NULL;
 
-    return of_address != NULL ? of_address->taken : 0;
+    return of_address ? of_address->taken : 0;
 }

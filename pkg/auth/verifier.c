@@ -23,21 +23,25 @@ const char *auth_algorithm_name(enum auth_algorithm algorithm)
 
 static char *check_secret(const char *name, const char *key)
 {
-    if (strstr(key, "-----BEGIN ") != NULL)
+    if (strstr(key, "-----BEGIN ")) {
         return mem_format("%s: HS256 requires a secret, and this is a key in PEM form", name);
-    if (strlen(key) < SECRET_MIN)
+    }
+    if (strlen(key) < SECRET_MIN) {
         return mem_format("%s: the secret has %zu bytes; HS256 requires at least %d", name,
                           strlen(key), SECRET_MIN);
+    }
     return NULL;
 }
 
 /* Describes a text that is not a public key. */
 static const char *describe_key(const char *key)
 {
-    if (strstr(key, "PRIVATE KEY-----") != NULL)
+    if (strstr(key, "PRIVATE KEY-----")) {
         return "this is a private key, which only the issuer of tokens may have";
-    if (strstr(key, "-----BEGIN CERTIFICATE-----") != NULL)
+    }
+    if (strstr(key, "-----BEGIN CERTIFICATE-----")) {
         return "this is a certificate (openssl x509 -pubkey -noout writes the key in it)";
+    }
     return "this cannot be read as one";
 }
 
@@ -45,19 +49,23 @@ static char *check_public(const char *name, const char *key, enum auth_algorithm
 {
     struct tls_key found = tls_key_read_public(bytes_from_string(key));
     const char *wanted = auth_algorithm_name(algorithm);
-    if (strstr(key, "PRIVATE KEY-----") != NULL || found.kind == TLS_KEY_NONE)
+    if (strstr(key, "PRIVATE KEY-----") || found.kind == TLS_KEY_NONE) {
         return mem_format("%s: %s requires a public key in PEM form, and %s", name, wanted,
                           describe_key(key));
-    if (algorithm == AUTH_RS256 && found.kind != TLS_KEY_RSA)
+    }
+    if (algorithm == AUTH_RS256 && found.kind != TLS_KEY_RSA) {
         return mem_format("%s: RS256 requires an RSA key, and this is another kind of key", name);
-    if (algorithm == AUTH_RS256 && found.bits < RSA_MIN)
+    }
+    if (algorithm == AUTH_RS256 && found.bits < RSA_MIN) {
         return mem_format("%s: the RSA key has %u bits; RS256 requires at least %d", name,
                           found.bits, RSA_MIN);
+    }
     if (algorithm == AUTH_ES256 &&
-        (found.kind != TLS_KEY_EC || strcmp(found.curve, "prime256v1") != 0))
+        (found.kind != TLS_KEY_EC || strcmp(found.curve, "prime256v1") != 0)) {
         return mem_format("%s: ES256 requires a key on the curve P-256, and this is %s%s", name,
                           found.kind == TLS_KEY_EC ? "one on " : "another kind of key",
                           found.curve);
+    }
     return NULL;
 }
 
@@ -70,14 +78,18 @@ static char *check_auth_settings(const struct auth_settings *settings)
 {
     enum auth_algorithm algorithm = (enum auth_algorithm)settings->algorithm;
     char *error = NULL;
-    if (*settings->key == 0 && settings->mode == AUTH_ON)
+    if (*settings->key == 0 && settings->mode == AUTH_ON) {
         return mem_strdup("auth.mode = on needs auth.key or auth.key_file");
-    if (*settings->key == 0 && *settings->previous_key != 0)
+    }
+    if (*settings->key == 0 && *settings->previous_key != 0) {
         return mem_strdup("auth.previous_key is set, but auth.key is not");
-    if (*settings->key != 0)
+    }
+    if (*settings->key != 0) {
         error = check_key("auth.key", settings->key, algorithm);
-    if (error == NULL && *settings->previous_key != 0)
+    }
+    if (!error && *settings->previous_key != 0) {
         error = check_key("auth.previous_key", settings->previous_key, algorithm);
+    }
     return error;
 }
 
@@ -102,8 +114,9 @@ static void fill_verifier(struct auth_verifier *verifier, const struct auth_sett
 
 static void empty_verifier(struct auth_verifier *verifier)
 {
-    for (size_t i = 0; i < AUTH_KEYS; i++)
+    for (size_t i = 0; i < AUTH_KEYS; i++) {
         free(verifier->keys[i]);
+    }
     free(verifier->issuer);
     free(verifier->audience);
 }
@@ -112,8 +125,9 @@ struct auth_verifier *auth_verifier_create(const struct auth_settings *settings,
 {
     struct auth_verifier *verifier;
     *error = check_auth_settings(settings);
-    if (*error != NULL)
+    if (*error) {
         return NULL;
+    }
     verifier = mem_zalloc(1, sizeof *verifier);
     fill_verifier(verifier, settings);
     return verifier;
@@ -121,8 +135,9 @@ struct auth_verifier *auth_verifier_create(const struct auth_settings *settings,
 
 void auth_verifier_destroy(struct auth_verifier **verifier)
 {
-    if (*verifier == NULL)
+    if (!*verifier) {
         return;
+    }
     empty_verifier(*verifier);
     free(*verifier);
     *verifier = NULL;
@@ -131,8 +146,9 @@ void auth_verifier_destroy(struct auth_verifier **verifier)
 char *auth_verifier_reload(struct auth_verifier *verifier, const struct auth_settings *settings)
 {
     char *error = check_auth_settings(settings);
-    if (error != NULL)
+    if (error) {
         return error;
+    }
     empty_verifier(verifier);
     fill_verifier(verifier, settings);
     return NULL;

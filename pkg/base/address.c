@@ -28,13 +28,15 @@ const char *address_format_ip(const struct address *address, char text[ADDRESS_T
 {
     const char *formatted = NULL;
 
-    if (address->family == ADDRESS_IPV4)
+    if (address->family == ADDRESS_IPV4) {
         formatted = inet_ntop(AF_INET, address->ip, text, ADDRESS_TEXT_SIZE);
-    else if (address->family == ADDRESS_IPV6)
+    } else if (address->family == ADDRESS_IPV6) {
         formatted = inet_ntop(AF_INET6, address->ip, text, ADDRESS_TEXT_SIZE);
-    if (formatted == NULL)
+    }
+    if (!formatted) {
         (void)snprintf(text, ADDRESS_TEXT_SIZE, "%s",
                        address->family == ADDRESS_UNIX ? "unix" : "none");
+    }
     return text;
 }
 
@@ -43,12 +45,13 @@ const char *address_format(const struct address *address, char text[ADDRESS_TEXT
     char ip[ADDRESS_TEXT_SIZE];
 
     address_format_ip(address, ip);
-    if (address->family == ADDRESS_IPV4)
+    if (address->family == ADDRESS_IPV4) {
         (void)snprintf(text, ADDRESS_TEXT_SIZE, "%.15s:%u", ip, (unsigned)address->port);
-    else if (address->family == ADDRESS_IPV6)
+    } else if (address->family == ADDRESS_IPV6) {
         (void)snprintf(text, ADDRESS_TEXT_SIZE, "[%.45s]:%u", ip, (unsigned)address->port);
-    else
+    } else {
         (void)snprintf(text, ADDRESS_TEXT_SIZE, "%.8s", ip);
+    }
     return text;
 }
 
@@ -74,11 +77,13 @@ static bool parse_small(const char *text, unsigned max, unsigned *value)
 {
     size_t len = strspn(text, "0123456789");
 
-    if (len < 1 || len > 5 || text[len] != '\0')
+    if (len < 1 || len > 5 || text[len] != '\0') {
         return false;
+    }
     *value = 0;
-    for (size_t i = 0; i < len; i++)
+    for (size_t i = 0; i < len; i++) {
         *value = *value * 10 + (unsigned)(text[i] - '0');
+    }
     return *value <= max;
 }
 
@@ -91,21 +96,25 @@ bool address_parse(const char *text, struct address *address)
     unsigned port;
 
     memset(address, 0, sizeof *address);
-    if (colon == NULL || !parse_small(colon + 1, UINT16_MAX, &port))
+    if (!colon || !parse_small(colon + 1, UINT16_MAX, &port)) {
         return false;
+    }
     len = (size_t)(colon - text);
     if (bracketed) {
-        if (len < 2 || text[len - 1] != ']')
+        if (len < 2 || text[len - 1] != ']') {
             return false;
+        }
         text++;
         len -= 2;
     }
-    if (len >= sizeof ip || (memchr(text, ':', len) != NULL) != bracketed)
+    if (len >= sizeof ip || (memchr(text, ':', len) != NULL) != bracketed) {
         return false;
+    }
     memcpy(ip, text, len);
     ip[len] = '\0';
-    if (!address_parse_ip(ip, address))
+    if (!address_parse_ip(ip, address)) {
         return false;
+    }
     address->port = (uint16_t)port;
     return true;
 }
@@ -167,8 +176,9 @@ static void clear_host_bits(struct address_prefix *prefix)
     for (size_t i = 0; i < len; i++) {
         unsigned kept = prefix->bits > 8 * i ? prefix->bits - (unsigned)(8 * i) : 0;
 
-        if (kept < 8)
+        if (kept < 8) {
             prefix->address.ip[i] &= (uint8_t)(0xff << (8 - kept));
+        }
     }
 }
 
@@ -176,24 +186,28 @@ bool address_prefix_parse(const char *text, struct address_prefix *prefix)
 {
     char ip[ADDRESS_TEXT_SIZE];
     const char *slash = strchr(text, '/');
-    size_t len = slash == NULL ? strlen(text) : (size_t)(slash - text);
+    size_t len = !slash ? strlen(text) : (size_t)(slash - text);
     unsigned whole, bits;
 
     memset(prefix, 0, sizeof *prefix);
-    if (len >= sizeof ip)
+    if (len >= sizeof ip) {
         return false;
+    }
     memcpy(ip, text, len);
     ip[len] = '\0';
-    if (!address_parse_ip(ip, &prefix->address))
+    if (!address_parse_ip(ip, &prefix->address)) {
         return false;
+    }
     /* A mapped address carries the prefix length of an IPv6 address. */
-    whole = strchr(ip, ':') == NULL ? 32 : 128;
+    whole = !strchr(ip, ':') ? 32 : 128;
     bits = whole;
-    if (slash != NULL && !parse_small(slash + 1, whole, &bits))
+    if (slash && !parse_small(slash + 1, whole, &bits)) {
         return false;
+    }
     if (whole == 128 && prefix->address.family == ADDRESS_IPV4) {
-        if (bits < 96)
+        if (bits < 96) {
             return false; /* wider than the mapped addresses, which are stored as IPv4 */
+        }
         bits -= 96;
     }
     prefix->bits = (uint8_t)bits;
@@ -207,12 +221,15 @@ bool address_prefix_contains(const struct address_prefix *prefix, const struct a
     unsigned rest = prefix->bits % 8;
     uint8_t mask;
 
-    if (prefix->address.family != address->family || ip_length(address->family) == 0)
+    if (prefix->address.family != address->family || ip_length(address->family) == 0) {
         return false;
-    if (memcmp(prefix->address.ip, address->ip, whole) != 0)
+    }
+    if (memcmp(prefix->address.ip, address->ip, whole) != 0) {
         return false;
-    if (rest == 0)
+    }
+    if (rest == 0) {
         return true;
+    }
     mask = (uint8_t)(0xff << (8 - rest));
     return (address->ip[whole] & mask) == prefix->address.ip[whole];
 }

@@ -27,8 +27,9 @@ int bytes_compare(struct bytes a, struct bytes b)
     size_t common = a.len < b.len ? a.len : b.len;
     int order = common == 0 ? 0 : memcmp(a.data, b.data, common);
 
-    if (order != 0)
+    if (order != 0) {
         return order;
+    }
     return (a.len > b.len) - (a.len < b.len);
 }
 
@@ -38,30 +39,37 @@ size_t utf8_character_length(struct bytes text)
     uint8_t low = 0x80, high = 0xbf;
     size_t len;
 
-    if (text.len == 0)
+    if (text.len == 0) {
         return 0;
-    if (at[0] < 0x80)
+    }
+    if (at[0] < 0x80) {
         return 1;
-    if (at[0] < 0xc2 || at[0] > 0xf4)
+    }
+    if (at[0] < 0xc2 || at[0] > 0xf4) {
         return 0;
+    }
     len = at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
-    if (text.len < len)
+    if (text.len < len) {
         return 0;
+    }
     /* The range of the second byte excludes overlong forms, surrogates and values above U+10FFFF.
      */
-    if (at[0] == 0xe0)
+    if (at[0] == 0xe0) {
         low = 0xa0;
-    else if (at[0] == 0xed)
+    } else if (at[0] == 0xed) {
         high = 0x9f;
-    else if (at[0] == 0xf0)
+    } else if (at[0] == 0xf0) {
         low = 0x90;
-    else if (at[0] == 0xf4)
+    } else if (at[0] == 0xf4) {
         high = 0x8f;
-    if (at[1] < low || at[1] > high)
+    }
+    if (at[1] < low || at[1] > high) {
         return 0;
+    }
     for (size_t i = 2; i < len; i++) {
-        if ((at[i] & 0xc0) != 0x80)
+        if ((at[i] & 0xc0) != 0x80) {
             return 0;
+        }
     }
     return len;
 }
@@ -73,8 +81,9 @@ static size_t skip_ascii_words(struct bytes bytes, size_t at)
         uint64_t word;
 
         memcpy(&word, bytes.data + at, sizeof word);
-        if ((word & UINT64_C(0x8080808080808080)) != 0)
+        if ((word & UINT64_C(0x8080808080808080)) != 0) {
             break;
+        }
         at += sizeof word;
     }
     return at;
@@ -88,11 +97,13 @@ bool bytes_is_utf8(struct bytes bytes)
         size_t len;
 
         at = skip_ascii_words(bytes, at);
-        if (at == bytes.len)
+        if (at == bytes.len) {
             break;
+        }
         len = utf8_character_length((struct bytes){bytes.data + at, bytes.len - at});
-        if (len == 0)
+        if (len == 0) {
             return false;
+        }
         at += len;
     }
     return true;
@@ -113,8 +124,9 @@ uint64_t bytes_decimal(struct bytes text)
 {
     uint64_t number = 0;
     for (size_t i = 0; i < text.len && i < 19; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
+        if (text.data[i] < '0' || text.data[i] > '9') {
             break;
+        }
         number = number * 10 + (uint64_t)(text.data[i] - '0');
     }
     return number;
@@ -138,10 +150,12 @@ struct bytes cursor_take(struct cursor *cursor, size_t len)
 {
     struct bytes taken = {0};
 
-    if (len > cursor_left(cursor))
+    if (len > cursor_left(cursor)) {
         cursor->failed = true;
-    if (cursor->failed || len == 0)
+    }
+    if (cursor->failed || len == 0) {
         return taken;
+    }
     taken.data = cursor->at;
     taken.len = len;
     cursor->at += len;
@@ -153,8 +167,9 @@ static uint64_t take_integer(struct cursor *cursor, size_t size)
     struct bytes bytes = cursor_take(cursor, size);
     uint64_t value = 0;
 
-    for (size_t i = 0; i < bytes.len; i++)
+    for (size_t i = 0; i < bytes.len; i++) {
         value = value << 8 | bytes.data[i];
+    }
     return value;
 }
 
@@ -184,7 +199,7 @@ struct bytes cursor_until(struct cursor *cursor, uint8_t terminator)
     const uint8_t *end = left == 0 ? NULL : memchr(cursor->at, terminator, left);
     struct bytes bytes = {0};
 
-    if (end == NULL) {
+    if (!end) {
         cursor->failed = true;
         return bytes;
     }
@@ -200,8 +215,9 @@ uint64_t cursor_decimal(struct cursor *cursor, uint8_t terminator)
     uint64_t value = 0;
 
     while (digits < left && digits < DECIMAL_MAX_DIGITS && cursor->at[digits] >= '0' &&
-           cursor->at[digits] <= '9')
+           cursor->at[digits] <= '9') {
         value = value * 10 + (cursor->at[digits++] - '0');
+    }
     if (digits == 0 || digits == left || cursor->at[digits] != terminator) {
         cursor->failed = true;
         return 0;
@@ -220,10 +236,12 @@ static bool writer_make_room(struct writer *writer, size_t len)
         writer->failed = true;
         return false;
     }
-    if (writer->data != NULL && len <= writer->capacity - writer->len)
+    if (writer->data && len <= writer->capacity - writer->len) {
         return true;
-    while (capacity < writer->len + len)
+    }
+    while (capacity < writer->len + len) {
         capacity *= 2;
+    }
     writer->data = mem_realloc(writer->data, capacity);
     writer->capacity = capacity;
     return true;
@@ -233,8 +251,9 @@ uint8_t *writer_reserve(struct writer *writer, size_t len)
 {
     uint8_t *at;
 
-    if (!writer_make_room(writer, len))
+    if (!writer_make_room(writer, len)) {
         return NULL;
+    }
     at = writer->data + writer->len;
     writer->len += len;
     return at;
@@ -244,10 +263,12 @@ static void write_integer(struct writer *writer, uint64_t value, size_t size)
 {
     uint8_t *at = writer_reserve(writer, size);
 
-    if (at == NULL)
+    if (!at) {
         return;
-    for (size_t i = size; i-- > 0; value >>= 8)
+    }
+    for (size_t i = size; i-- > 0; value >>= 8) {
         at[i] = (uint8_t)value;
+    }
 }
 
 void writer_u8(struct writer *writer, uint8_t value)
@@ -274,8 +295,9 @@ void writer_bytes(struct writer *writer, struct bytes bytes)
 {
     uint8_t *at = writer_reserve(writer, bytes.len);
 
-    if (at != NULL && bytes.len > 0)
+    if (at && bytes.len > 0) {
         memcpy(at, bytes.data, bytes.len);
+    }
 }
 
 void writer_string(struct writer *writer, const char *string)
@@ -292,8 +314,9 @@ void writer_format(struct writer *writer, const char *format, ...)
     char *text;
     int len;
 
-    if (writer->failed)
+    if (writer->failed) {
         return;
+    }
     va_start(arguments, format);
     len = vsnprintf(small, sizeof small, format, arguments);
     va_end(arguments);
@@ -302,8 +325,9 @@ void writer_format(struct writer *writer, const char *format, ...)
         return;
     }
     at = writer_reserve(writer, (size_t)len);
-    if (at == NULL)
+    if (!at) {
         return;
+    }
     if ((size_t)len < sizeof small) {
         memcpy(at, small, (size_t)len);
         return;

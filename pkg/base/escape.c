@@ -5,8 +5,9 @@
 
 static bool is_control_character(struct bytes character)
 {
-    if (character.len == 1)
+    if (character.len == 1) {
         return character.data[0] < 0x20 || character.data[0] == 0x7f;
+    }
     /* U+0080 to U+009F control terminals too. */
     return character.len == 2 && character.data[0] == 0xc2 && character.data[1] < 0xa0;
 }
@@ -26,8 +27,9 @@ static bool is_invisible(uint32_t character)
     };
 
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
-        if (character >= ranges[i].first && character <= ranges[i].last)
+        if (character >= ranges[i].first && character <= ranges[i].last) {
             return true;
+        }
     }
     return false;
 }
@@ -37,8 +39,9 @@ static uint32_t code_point(struct bytes character)
     static const uint8_t masks[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
     uint32_t code = character.data[0] & masks[character.len];
 
-    for (size_t i = 1; i < character.len; i++)
+    for (size_t i = 1; i < character.len; i++) {
         code = code << 6 | (character.data[i] & 0x3f);
+    }
     return code;
 }
 
@@ -51,8 +54,9 @@ static bool is_unsafe(struct bytes character)
 
 static void write_hex(struct writer *to, struct bytes bytes)
 {
-    for (size_t i = 0; i < bytes.len; i++)
+    for (size_t i = 0; i < bytes.len; i++) {
         writer_format(to, "\\x%02x", bytes.data[i]);
+    }
 }
 
 /* \n, \r and \t have names in both forms. */
@@ -79,8 +83,9 @@ static size_t plain_run(struct bytes text)
     size_t len = 0;
 
     while (len < text.len && text.data[len] >= 0x20 && text.data[len] < 0x7f &&
-           text.data[len] != '"' && text.data[len] != '\\')
+           text.data[len] != '"' && text.data[len] != '\\') {
         len++;
+    }
     return len;
 }
 
@@ -89,8 +94,9 @@ static bool write_plain_run(struct writer *to, struct bytes text, size_t *at)
 {
     size_t len = plain_run((struct bytes){text.data + *at, text.len - *at});
 
-    if (len > 0)
+    if (len > 0) {
         writer_bytes(to, (struct bytes){text.data + *at, len});
+    }
     *at += len;
     return len > 0;
 }
@@ -99,21 +105,23 @@ void escape_json(struct writer *to, struct bytes text)
 {
     writer_u8(to, '"');
     for (size_t at = 0; at < text.len;) {
-        if (write_plain_run(to, text, &at))
+        if (write_plain_run(to, text, &at)) {
             continue;
+        }
         struct bytes rest = {text.data + at, text.len - at};
         size_t len = utf8_character_length(rest);
         struct bytes character = {rest.data, len == 0 ? 1 : len};
         uint8_t first = character.data[0];
 
-        if (len == 0)
+        if (len == 0) {
             writer_format(to, "\\\\x%02x", first);
-        else if (first == '"' || first == '\\')
+        } else if (first == '"' || first == '\\') {
             writer_format(to, "\\%c", first);
-        else if (!is_control_character(character))
+        } else if (!is_control_character(character)) {
             writer_bytes(to, character);
-        else if (!write_named_control(to, first))
+        } else if (!write_named_control(to, first)) {
             writer_format(to, "\\u%04x", character.data[len - 1]);
+        }
         at += character.len;
     }
     writer_u8(to, '"');
@@ -126,8 +134,9 @@ static bool needs_quotes(struct bytes text)
         size_t len = utf8_character_length(rest);
         struct bytes character = {rest.data, len == 0 ? 1 : len};
 
-        if (character.data[0] == ' ' || character.data[0] == '"' || is_unsafe(character))
+        if (character.data[0] == ' ' || character.data[0] == '"' || is_unsafe(character)) {
             return true;
+        }
         at += character.len;
     }
     return text.len == 0;
@@ -137,45 +146,51 @@ void escape_logfmt(struct writer *to, struct bytes text)
 {
     bool quoted = needs_quotes(text);
 
-    if (quoted)
+    if (quoted) {
         writer_u8(to, '"');
+    }
     for (size_t at = 0; at < text.len;) {
-        if (write_plain_run(to, text, &at))
+        if (write_plain_run(to, text, &at)) {
             continue;
+        }
         struct bytes rest = {text.data + at, text.len - at};
         size_t len = utf8_character_length(rest);
         struct bytes character = {rest.data, len == 0 ? 1 : len};
         uint8_t first = character.data[0];
 
-        if (len == 0)
+        if (len == 0) {
             write_hex(to, character);
-        else if (quoted && (first == '"' || first == '\\'))
+        } else if (quoted && (first == '"' || first == '\\')) {
             writer_format(to, "\\%c", first);
-        else if (!is_unsafe(character))
+        } else if (!is_unsafe(character)) {
             writer_bytes(to, character);
-        else if (!write_named_control(to, first))
+        } else if (!write_named_control(to, first)) {
             write_hex(to, character);
+        }
         at += character.len;
     }
-    if (quoted)
+    if (quoted) {
         writer_u8(to, '"');
+    }
 }
 
 void escape_visible(struct writer *to, struct bytes text, bool backslashes)
 {
     for (size_t at = 0; at < text.len;) {
-        if (write_plain_run(to, text, &at))
+        if (write_plain_run(to, text, &at)) {
             continue;
+        }
         struct bytes rest = {text.data + at, text.len - at};
         size_t len = utf8_character_length(rest);
         struct bytes character = {rest.data, len == 0 ? 1 : len};
 
-        if (len == 1 && character.data[0] == '\\' && backslashes)
+        if (len == 1 && character.data[0] == '\\' && backslashes) {
             writer_string(to, "\\\\");
-        else if (len > 0 && !is_unsafe(character))
+        } else if (len > 0 && !is_unsafe(character)) {
             writer_bytes(to, character);
-        else if (len != 1 || !write_named_control(to, character.data[0]))
+        } else if (len != 1 || !write_named_control(to, character.data[0])) {
             write_hex(to, character);
+        }
         at += character.len;
     }
 }

@@ -22,8 +22,9 @@ struct frame *frame_create(struct bytes bytes)
 {
     struct frame *frame = frame_create_sized(bytes.len);
 
-    if (bytes.len > 0)
+    if (bytes.len > 0) {
         memcpy(frame->data, bytes.data, bytes.len);
+    }
     return frame;
 }
 
@@ -39,9 +40,11 @@ void frame_unref(struct frame **frame)
     struct frame *dropped = *frame;
 
     *frame = NULL;
-    if (dropped == NULL)
+    if (!dropped) {
         return;
+    }
     assert(dropped->references > 0);
-    if (--dropped->references == 0)
+    if (--dropped->references == 0) {
         free(dropped);
+    }
 }

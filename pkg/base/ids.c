@@ -20,8 +20,9 @@ void id_make_client(char id[ID_CLIENT_LENGTH + 1])
         random_bytes(bytes, sizeof bytes);
         /* Bytes at or above the bound are rejected: they would favour the first letters. */
         for (size_t i = 0; i < sizeof bytes && len < ID_CLIENT_LENGTH; i++) {
-            if (bytes[i] < bound)
+            if (bytes[i] < bound) {
                 id[len++] = letters[bytes[i] % (sizeof letters - 1)];
+            }
         }
     }
     id[len] = '\0';
@@ -66,8 +67,9 @@ void id_make_uuid(char id[ID_UUID_LENGTH + 1])
 
 bool id_parse_hex(struct bytes text, uint8_t *bytes, size_t len)
 {
-    if (text.len / 2 != len || text.len % 2 != 0)
+    if (text.len / 2 != len || text.len % 2 != 0) {
         return false;
+    }
     return sodium_hex2bin(bytes, len, (const char *)text.data, text.len, NULL, NULL, NULL) == 0;
 }
 
@@ -78,8 +80,9 @@ uint32_t shard_of(struct bytes key, uint32_t count)
     assert(count > 0);
     /* For a NULL buffer zlib returns its initial value. */
     value = key.len == 0 ? 0 : (int32_t)crc32_z(0, key.data, key.len);
-    if (value < 0)
+    if (value < 0) {
         value = -value;
+    }
     return (uint32_t)(value % count);
 }
 

@@ -44,8 +44,9 @@ static inline void list_prepend(struct list *head, struct list *node)
 /* Appends all nodes of one list to another, in their order. */
 static inline void list_move_all(struct list *from, struct list *to)
 {
-    if (list_is_empty(from))
+    if (list_is_empty(from)) {
         return;
+    }
     from->next->prev = to->prev;
     to->prev->next = from->next;
     from->prev->next = to;

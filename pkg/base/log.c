@@ -35,7 +35,7 @@ void log_configure(enum log_level level, enum log_format format)
 
 void log_set_node(const char *node)
 {
-    char *name = node == NULL ? NULL : mem_strdup(node);
+    char *name = !node ? NULL : mem_strdup(node);
 
     free(node_name);
     node_name = name;
@@ -63,8 +63,9 @@ static bool passes_limit(struct log_limit *limit)
         limit->used = 0;
     }
     if (limit->used >= burst) {
-        if (limit->suppressed < UINT32_MAX)
+        if (limit->suppressed < UINT32_MAX) {
             limit->suppressed++;
+        }
         return false;
     }
     limit->used++;
@@ -78,8 +79,9 @@ static void add_log_key(const char *key)
         escape_json(&line, bytes_from_string(key));
         writer_u8(&line, ':');
     } else {
-        if (line.len != 0)
+        if (line.len != 0) {
             writer_u8(&line, ' ');
+        }
         writer_string(&line, key);
         writer_u8(&line, '=');
     }
@@ -88,10 +90,11 @@ static void add_log_key(const char *key)
 static void add_log_text(const char *key, struct bytes text)
 {
     add_log_key(key);
-    if (form == LOG_FORMAT_JSON)
+    if (form == LOG_FORMAT_JSON) {
         escape_json(&line, text);
-    else
+    } else {
         escape_logfmt(&line, text);
+    }
 }
 
 static void add_integer(const char *key, int64_t integer)
@@ -107,9 +110,9 @@ static void add_time(void)
     char date[32], text[48];
     struct tm utc;
 
-    if (gmtime_r(&seconds, &utc) == NULL ||
-        strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &utc) == 0)
+    if (!gmtime_r(&seconds, &utc) || strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &utc) == 0) {
         return;
+    }
     (void)snprintf(text, sizeof text, "%s.%03uZ", date, (unsigned)(now_us / 1000 % 1000));
     add_log_text("ts", bytes_from_string(text));
 }
@@ -118,8 +121,9 @@ static void add_log_field(const struct log_field *field)
 {
     switch (field->kind) {
     case LOG_KIND_STRING:
-        if (field->string != NULL)
+        if (field->string) {
             add_log_text(field->key, bytes_from_string(field->string));
+        }
         break;
     case LOG_KIND_INT:
         add_integer(field->key, field->integer);
@@ -137,11 +141,12 @@ static void write_log_line(void)
 {
     ssize_t written;
 
-    do
+    do {
         written = write(output, line.data, line.len);
-    while (written < 0 && errno == EINTR);
-    if (line.capacity > KEEP_CAPACITY)
+    } while (written < 0 && errno == EINTR);
+    if (line.capacity > KEEP_CAPACITY) {
         writer_free(&line);
+    }
 }
 
 void log_write(enum log_level level, struct log_limit *limit, const char *msg,
@@ -150,17 +155,20 @@ void log_write(enum log_level level, struct log_limit *limit, const char *msg,
     static const char *const levels[] = {"debug", "info", "warn", "error"};
     int saved_errno = errno;
 
-    if (!log_enabled(level) || (limit != NULL && !passes_limit(limit)))
+    if (!log_enabled(level) || (limit && !passes_limit(limit))) {
         goto restore;
+    }
     writer_reset(&line);
     add_time();
     add_log_text("level", bytes_from_string(levels[level]));
     add_log_text("msg", bytes_from_string(msg));
-    if (node_name != NULL)
+    if (node_name) {
         add_log_text("node", bytes_from_string(node_name));
-    for (size_t i = 0; i < count; i++)
+    }
+    for (size_t i = 0; i < count; i++) {
         add_log_field(&fields[i]);
-    if (limit != NULL && limit->suppressed > 0) {
+    }
+    if (limit && limit->suppressed > 0) {
         add_integer("suppressed", limit->suppressed);
         limit->suppressed = 0;
     }

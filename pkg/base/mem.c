@@ -22,8 +22,9 @@ void *mem_alloc(size_t size)
 {
     void *memory = malloc(size == 0 ? 1 : size);
 
-    if (memory == NULL)
+    if (!memory) {
         die_without_memory();
+    }
     return memory;
 }
 
@@ -32,8 +33,9 @@ void *mem_zalloc(size_t count, size_t size)
     /* calloc checks the product. */
     void *memory = count == 0 || size == 0 ? calloc(1, 1) : calloc(count, size);
 
-    if (memory == NULL)
+    if (!memory) {
         die_without_memory();
+    }
     return memory;
 }
 
@@ -41,8 +43,9 @@ void *mem_realloc(void *memory, size_t size)
 {
     void *moved = realloc(memory, size == 0 ? 1 : size);
 
-    if (moved == NULL)
+    if (!moved) {
         die_without_memory();
+    }
     return moved;
 }
 
@@ -50,11 +53,13 @@ void *mem_dup(const void *memory, size_t len)
 {
     char *copy;
 
-    if (len == SIZE_MAX)
+    if (len == SIZE_MAX) {
         die_without_memory();
+    }
     copy = mem_alloc(len + 1);
-    if (len > 0)
+    if (len > 0) {
         memcpy(copy, memory, len);
+    }
     copy[len] = '\0';
     return copy;
 }
@@ -73,7 +78,8 @@ char *mem_format(const char *format, ...)
     va_start(arguments, format);
     len = vasprintf(&text, format, arguments);
     va_end(arguments);
-    if (len < 0 || text == NULL)
+    if (len < 0 || !text) {
         die_without_memory();
+    }
     return text;
 }

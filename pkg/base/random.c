@@ -14,8 +14,9 @@ void random_init(void)
 {
     static bool done;
 
-    if (done)
+    if (done) {
         return; /* a second key would break the tables that exist */
+    }
     if (sodium_init() < 0) {
         log_error("randomness_unavailable", LOG_STRING("source", "libsodium"));
         abort();
@@ -38,20 +39,23 @@ uint64_t random_jitter(uint64_t value, unsigned percent)
 {
     uint64_t spread, width, offset, low;
 
-    if (percent > 100)
+    if (percent > 100) {
         percent = 100;
+    }
     /* value * percent / 100 without its overflow. */
     spread = value / 100 * percent + value % 100 * percent / 100;
     low = value - spread;
-    if (spread == 0)
+    if (spread == 0) {
         return value;
+    }
     width = spread > UINT64_MAX / 2 ? UINT64_MAX : 2 * spread;
     if (width < UINT32_MAX) {
         offset = random_below((uint32_t)width + 1);
     } else {
         random_bytes(&offset, sizeof offset);
-        if (width < UINT64_MAX)
+        if (width < UINT64_MAX) {
             offset %= width + 1; /* the bias is below 2^-31 of a spread this wide */
+        }
     }
     return offset > UINT64_MAX - low ? UINT64_MAX : low + offset;
 }

@@ -14,8 +14,9 @@ static void write_base64(struct writer *to, struct bytes bytes)
 
     writer_u8(to, '"');
     text = writer_reserve(to, room);
-    if (text == NULL)
+    if (!text) {
         return;
+    }
     (void)sodium_bin2base64((char *)text, room, bytes.data, bytes.len, BASE64);
     text[room - 1] = '"';
 }

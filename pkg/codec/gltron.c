@@ -54,15 +54,17 @@ static struct bytes take_field_text(struct cursor *cursor, size_t size)
     struct bytes text = cursor_take(cursor, size);
     const uint8_t *end = text.len > 0 ? memchr(text.data, '\0', text.len) : NULL;
 
-    if (end != NULL)
+    if (end) {
         text.len = (size_t)(end - text.data);
+    }
     return text;
 }
 
 static void take_host(struct cursor *cursor, enum gltron_host_order order, uint8_t host[4])
 {
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < 4; i++) {
         host[order == GLTRON_HOST_NETWORK ? i : 3 - i] = cursor_u8(cursor);
+    }
 }
 
 static void read_packet_infos(struct cursor *cursor, enum gltron_host_order order,
@@ -85,10 +87,12 @@ static bool is_known_value(uint16_t value, uint16_t count)
 
 static struct gltron_result check_packet(const struct gltron_packet *packet)
 {
-    if (packet->type == GLTRON_INFOS && !is_known_value(packet->speed, GLTRON_SPEEDS))
+    if (packet->type == GLTRON_INFOS && !is_known_value(packet->speed, GLTRON_SPEEDS)) {
         return fail_packet(GLTRON_ERROR_VALUE, "an unknown speed");
-    if (packet->type == GLTRON_INFOS && !is_known_value(packet->size, GLTRON_SIZES))
+    }
+    if (packet->type == GLTRON_INFOS && !is_known_value(packet->size, GLTRON_SIZES)) {
         return fail_packet(GLTRON_ERROR_VALUE, "an unknown size");
+    }
     return (struct gltron_result){.outcome = GLTRON_PACKET, .consumed = GLTRON_PACKET_SIZE};
 }
 
@@ -100,23 +104,27 @@ struct gltron_result gltron_read(struct bytes input, enum gltron_host_order orde
     uint16_t role;
 
     memset(packet, 0, sizeof *packet);
-    if (cursor.failed)
+    if (cursor.failed) {
         return (struct gltron_result){.outcome = GLTRON_MORE};
-    if (type != GLTRON_LOGIN && type != GLTRON_INFOS)
+    }
+    if (type != GLTRON_LOGIN && type != GLTRON_INFOS) {
         return fail_packet(GLTRON_ERROR_TYPE, "a type other than login and infos");
+    }
     packet->type = type;
     packet->which = cursor_u16(&cursor);
     if (type == GLTRON_INFOS) {
         read_packet_infos(&cursor, order, packet);
     } else {
         role = cursor_u16(&cursor);
-        if (!cursor.failed && role != GLTRON_SERVER && role != GLTRON_CLIENT)
+        if (!cursor.failed && role != GLTRON_SERVER && role != GLTRON_CLIENT) {
             return fail_packet(GLTRON_ERROR_ROLE, "a login with an unknown role");
+        }
         packet->role = role;
         packet->password = take_field_text(&cursor, GLTRON_PASSWORD_SIZE);
     }
-    if (input.len < GLTRON_PACKET_SIZE)
+    if (input.len < GLTRON_PACKET_SIZE) {
         return (struct gltron_result){.outcome = GLTRON_MORE};
+    }
     return check_packet(packet);
 }
 
@@ -126,14 +134,18 @@ static size_t cut_length(struct bytes text, size_t max)
     size_t len = text.len;
     const uint8_t *end = len > 0 ? memchr(text.data, '\0', len) : NULL;
 
-    if (end != NULL)
+    if (end) {
         len = (size_t)(end - text.data);
-    if (len <= max)
+    }
+    if (len <= max) {
         return len;
-    if (!bytes_is_utf8((struct bytes){text.data, len}))
+    }
+    if (!bytes_is_utf8((struct bytes){text.data, len})) {
         return max;
-    for (len = max; len > 0 && (text.data[len] & 0xc0) == 0x80;)
+    }
+    for (len = max; len > 0 && (text.data[len] & 0xc0) == 0x80;) {
         len--;
+    }
     return len;
 }
 
@@ -141,8 +153,9 @@ static void put_field_text(uint8_t *to, struct bytes text, size_t size)
 {
     const size_t len = cut_length(text, size - 1);
 
-    if (len > 0)
+    if (len > 0) {
         memcpy(to, text.data, len);
+    }
 }
 
 static void put_u16(uint8_t *to, uint16_t value)
@@ -158,8 +171,9 @@ static void put_infos(uint8_t *to, const struct gltron_packet *packet, enum gltr
     put_u16(to + 8, packet->erase);
     put_field_text(to + 10, packet->description, DESCRIPTION_SIZE);
     put_field_text(to + 42, packet->version, VERSION_SIZE);
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < 4; i++) {
         to[51 + i] = packet->host[order == GLTRON_HOST_NETWORK ? i : 3 - i];
+    }
     put_u16(to + 55, packet->port);
     put_u16(to + 57, packet->players);
 }
@@ -182,8 +196,9 @@ void gltron_write(struct writer *to, const struct gltron_packet *packet,
 
 static void write_little(struct writer *to, uint32_t value)
 {
-    for (unsigned shift = 0; shift < 32; shift += 8)
+    for (unsigned shift = 0; shift < 32; shift += 8) {
         writer_u8(to, (uint8_t)(value >> shift));
+    }
 }
 
 static uint32_t read_little(const uint8_t *from)
@@ -200,8 +215,9 @@ void gltron_write_ping(struct writer *to, uint32_t time, uint32_t place)
 
 bool gltron_read_pong(struct bytes packet, uint32_t *time, uint32_t *place)
 {
-    if (packet.len != GLTRON_PING_SIZE || read_little(packet.data + 4) != PONG)
+    if (packet.len != GLTRON_PING_SIZE || read_little(packet.data + 4) != PONG) {
         return false;
+    }
     *time = read_little(packet.data);
     *place = read_little(packet.data + 8);
     return true;

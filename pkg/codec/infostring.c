@@ -8,8 +8,9 @@ static struct bytes cut_at(struct bytes text, uint8_t byte)
 {
     const uint8_t *end = text.len > 0 ? memchr(text.data, byte, text.len) : NULL;
 
-    if (end != NULL)
+    if (end) {
         text.len = (size_t)(end - text.data);
+    }
     return text;
 }
 
@@ -33,8 +34,9 @@ static bool next_pair(struct bytes *rest, struct infostring_pair *pair)
     pair->key = cut_at((struct bytes){rest->data + 1, rest->len - 1}, '\\');
     rest->data += 1 + pair->key.len;
     rest->len -= 1 + pair->key.len;
-    if (rest->len == 0)
+    if (rest->len == 0) {
         return false;
+    }
     pair->value = cut_at((struct bytes){rest->data + 1, rest->len - 1}, '\\');
     rest->data += 1 + pair->value.len;
     rest->len -= 1 + pair->value.len;
@@ -50,8 +52,9 @@ bool infostring_next(struct bytes *rest, struct infostring_pair *pair)
 {
     *rest = infostring_cut(*rest);
     while (next_pair(rest, pair)) {
-        if (is_infostring_key(pair->key) && pair->value.len <= INFOSTRING_MAX)
+        if (is_infostring_key(pair->key) && pair->value.len <= INFOSTRING_MAX) {
             return true;
+        }
     }
     return false;
 }
@@ -62,8 +65,9 @@ static bool is_first(struct bytes text, const uint8_t *before, struct bytes key)
     struct infostring_pair pair;
 
     while (next_pair(&text, &pair) && pair.key.data < before) {
-        if (bytes_equal(pair.key, key))
+        if (bytes_equal(pair.key, key)) {
             return false;
+        }
     }
     return true;
 }
@@ -76,8 +80,9 @@ size_t infostring_pairs(struct bytes text, struct infostring_pair *pairs, size_t
 
     while (count < max && next_pair(&rest, &pair)) {
         if (is_infostring_key(pair.key) && pair.value.len <= INFOSTRING_MAX &&
-            is_first(text, pair.key.data, pair.key))
+            is_first(text, pair.key.data, pair.key)) {
             pairs[count++] = pair;
+        }
     }
     return count;
 }
@@ -92,8 +97,9 @@ static bool find_pair_value(struct bytes text, const char *key, struct bytes *va
     while (next_pair(&text, &pair)) {
         if (pair.key.len == len && is_infostring_key(pair.key) &&
             compare((const char *)pair.key.data, key, len) == 0) {
-            if (pair.value.len > INFOSTRING_MAX)
+            if (pair.value.len > INFOSTRING_MAX) {
                 return false;
+            }
             *value = pair.value;
             return true;
         }

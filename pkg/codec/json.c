@@ -25,13 +25,14 @@ static bool link_items(struct json_document *document)
         const cJSON *child = document->values[i].item->child;
         uint32_t at = document->values[i].count > 0 ? i + 1 : JSON_NO_VALUE;
 
-        while (child != NULL && at != JSON_NO_VALUE) {
+        while (child && at != JSON_NO_VALUE) {
             document->values[at].item = child;
             child = child->next;
             at = document->values[at].next;
         }
-        if (child != NULL || at != JSON_NO_VALUE)
+        if (child || at != JSON_NO_VALUE) {
             return false;
+        }
     }
     return true;
 }
@@ -42,15 +43,18 @@ static bool check_keys(const struct json_value *object, struct json_error *error
     const struct json_value *member = json_value_first(object);
     size_t repeat;
 
-    for (size_t i = 0; i < object->count; i++, member = json_value_next(member))
+    for (size_t i = 0; i < object->count; i++, member = json_value_next(member)) {
         keys[i] = json_value_key(member);
+    }
     repeat = unique_first_repeat(keys, object->count);
     free(keys);
-    if (repeat == object->count)
+    if (repeat == object->count) {
         return true;
+    }
     member = json_value_first(object);
-    while (repeat-- > 0)
+    while (repeat-- > 0) {
         member = json_value_next(member);
+    }
     return json_value_fail(member, JSON_FAULT_DUPLICATE, "a duplicate key", error);
 }
 
@@ -59,11 +63,13 @@ static bool check_meaning(const struct json_document *document, struct json_erro
     for (uint32_t i = 0; i < document->count; i++) {
         const struct json_value *value = &document->values[i];
 
-        if (value->type == JSON_TYPE_NUMBER && !isfinite(value->item->valuedouble))
+        if (value->type == JSON_TYPE_NUMBER && !isfinite(value->item->valuedouble)) {
             return json_error_set_byte(error, JSON_FAULT_RANGE, "a number that is out of range",
                                        value->at);
-        if (value->type == JSON_TYPE_OBJECT && value->count > 1 && !check_keys(value, error))
+        }
+        if (value->type == JSON_TYPE_OBJECT && value->count > 1 && !check_keys(value, error)) {
             return false;
+        }
     }
     return true;
 }
@@ -90,15 +96,17 @@ struct json_document *json_document_parse(struct bytes text, const struct json_l
     struct json_document *document = mem_zalloc(1, sizeof *document);
 
     document->text = text;
-    if (error->fault != JSON_FAULT_NONE || !json_scan(document, limits, error))
+    if (error->fault != JSON_FAULT_NONE || !json_scan(document, limits, error)) {
         goto refused;
+    }
     document->tree = parse_tree(document);
-    if (document->tree == NULL || !link_items(document)) {
+    if (!document->tree || !link_items(document)) {
         (void)json_error_set_byte(error, JSON_FAULT_SYNTAX, "a text that cJSON refuses", 0);
         goto refused;
     }
-    if (check_meaning(document, error))
+    if (check_meaning(document, error)) {
         return document;
+    }
 refused:
     json_document_free(&document);
     return NULL;
@@ -106,8 +114,9 @@ refused:
 
 void json_document_free(struct json_document **document)
 {
-    if (*document == NULL)
+    if (!*document) {
         return;
+    }
     cJSON_Delete((*document)->tree);
     free((*document)->values);
     free(*document);
@@ -168,10 +177,12 @@ const struct json_value *json_value_find(const struct json_value *value, struct 
 {
     const struct json_value *member = NULL;
 
-    if (value->type == JSON_TYPE_OBJECT)
+    if (value->type == JSON_TYPE_OBJECT) {
         member = json_value_first(value);
-    while (member != NULL && !bytes_equal(json_value_key(member), key))
+    }
+    while (member && !bytes_equal(json_value_key(member), key)) {
         member = json_value_next(member);
+    }
     return member;
 }
 
@@ -197,31 +208,35 @@ static const char *expectation(enum json_type type)
 bool json_value_expect(const struct json_value *value, enum json_type type,
                        struct json_error *error)
 {
-    if (value == NULL || error->fault != JSON_FAULT_NONE)
+    if (!value || error->fault != JSON_FAULT_NONE) {
         return false;
+    }
     return value->type == type || json_value_fail(value, JSON_FAULT_TYPE, expectation(type), error);
 }
 
 bool json_value_text(const struct json_value *value, struct bytes *text, struct json_error *error)
 {
-    if (!json_value_expect(value, JSON_TYPE_STRING, error))
+    if (!json_value_expect(value, JSON_TYPE_STRING, error)) {
         return false;
+    }
     *text = bytes_from_string(value->item->valuestring);
     return true;
 }
 
 bool json_value_boolean(const struct json_value *value, bool *boolean, struct json_error *error)
 {
-    if (!json_value_expect(value, JSON_TYPE_BOOLEAN, error))
+    if (!json_value_expect(value, JSON_TYPE_BOOLEAN, error)) {
         return false;
+    }
     *boolean = cJSON_IsTrue(value->item);
     return true;
 }
 
 bool json_value_number(const struct json_value *value, double *number, struct json_error *error)
 {
-    if (!json_value_expect(value, JSON_TYPE_NUMBER, error))
+    if (!json_value_expect(value, JSON_TYPE_NUMBER, error)) {
         return false;
+    }
     *number = value->item->valuedouble;
     return true;
 }
@@ -252,13 +267,16 @@ static void read_decimal(struct bytes text, struct decimal *decimal)
             continue;
         }
         point += is_fraction;
-        if (*at != '0' || decimal->count > 0)
+        if (*at != '0' || decimal->count > 0) {
             decimal->digits[decimal->count++] = *at;
+        }
     }
-    if (*at != '\0')
+    if (*at != '\0') {
         decimal->power = strtol(at + 1, NULL, 10);
-    if (decimal->power > -JSON_EXPONENT_MAX && decimal->power < JSON_EXPONENT_MAX && point > 0)
+    }
+    if (decimal->power > -JSON_EXPONENT_MAX && decimal->power < JSON_EXPONENT_MAX && point > 0) {
         decimal->power -= point - 1;
+    }
     while (decimal->count > 0 && decimal->digits[decimal->count - 1] == '0') {
         decimal->digits[--decimal->count] = '\0';
         decimal->power++;
@@ -274,10 +292,12 @@ static const char *read_integer(struct bytes text, int64_t *integer)
 
     read_decimal(text, &decimal);
     *integer = 0;
-    if (decimal.count == 0)
+    if (decimal.count == 0) {
         return NULL;
-    if (decimal.power < 0)
+    }
+    if (decimal.power < 0) {
         return "an integer is expected";
+    }
     errno = ERANGE;
     if (decimal.power <= JSON_INTEGER_MAX &&
         decimal.count + (size_t)decimal.power <= JSON_INTEGER_MAX) {
@@ -295,10 +315,11 @@ bool json_value_integer(const struct json_value *value, int64_t *integer, struct
 {
     const char *wrong;
 
-    if (!json_value_expect(value, JSON_TYPE_NUMBER, error))
+    if (!json_value_expect(value, JSON_TYPE_NUMBER, error)) {
         return false;
+    }
     wrong = read_integer(json_value_raw(value), integer);
-    return wrong == NULL || json_value_fail(value, JSON_FAULT_TYPE, wrong, error);
+    return !wrong || json_value_fail(value, JSON_FAULT_TYPE, wrong, error);
 }
 
 bool json_scalar_integer(struct bytes text, int64_t *integer)
@@ -306,7 +327,7 @@ bool json_scalar_integer(struct bytes text, int64_t *integer)
     bool is_number =
         text.len > 0 && (text.data[0] == '-' || (text.data[0] >= '0' && text.data[0] <= '9'));
 
-    return is_number && json_scalar_is_valid(text) && read_integer(text, integer) == NULL;
+    return is_number && json_scalar_is_valid(text) && !read_integer(text, integer);
 }
 
 const struct json_value *json_value_optional(const struct json_value *value, const char *key,
@@ -314,8 +335,9 @@ const struct json_value *json_value_optional(const struct json_value *value, con
 {
     const struct json_value *member;
 
-    if (!json_value_expect(value, JSON_TYPE_OBJECT, error))
+    if (!json_value_expect(value, JSON_TYPE_OBJECT, error)) {
         return NULL;
+    }
     member = json_value_member(value, key);
     return json_value_expect(member, type, error) ? member : NULL;
 }
@@ -325,7 +347,8 @@ const struct json_value *json_value_require(const struct json_value *value, cons
 {
     const struct json_value *member = json_value_optional(value, key, type, error);
 
-    if (member == NULL && value != NULL)
+    if (!member && value) {
         (void)json_error_set_missing(value, key, error);
+    }
     return member;
 }

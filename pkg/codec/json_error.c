@@ -36,8 +36,9 @@ static bool is_plain_key(struct bytes key)
         const uint8_t byte = key.data[i];
 
         if ((byte < '0' || byte > '9') && (byte < 'a' || byte > 'z') &&
-            (byte < 'A' || byte > 'Z') && byte != '_' && byte != '-')
+            (byte < 'A' || byte > 'Z') && byte != '_' && byte != '-') {
             return false;
+        }
     }
     return key.len > 0 && key.len <= KEY_SHOWN;
 }
@@ -51,8 +52,9 @@ static void add_bracketed(struct path_line *line, const struct json_value *value
 
     if (shown > KEY_SHOWN) {
         shown = KEY_SHOWN - 1;
-        while ((key.data[shown] & 0xc0) == 0x80) /* not within a character */
+        while ((key.data[shown] & 0xc0) == 0x80) { /* not within a character */
             shown--;
+        }
     }
     (void)snprintf(text, sizeof text, "[%.*s%s]", (int)shown, (const char *)key.data,
                    shown < key.len ? "...\"" : "");
@@ -66,8 +68,9 @@ static void add_index(struct path_line *line, const struct json_value *value)
     char text[32];
     size_t index = 0;
 
-    for (; other != value; other = json_value_next(other))
+    for (; other != value; other = json_value_next(other)) {
         index++;
+    }
     (void)snprintf(text, sizeof text, "[%zu]", index);
     append_to_line(line, text, strlen(text));
 }
@@ -77,8 +80,9 @@ static void add_path(struct path_line *line, const struct json_value *value)
 {
     const struct bytes key = json_value_key(value);
 
-    if (value->parent == JSON_NO_VALUE)
+    if (value->parent == JSON_NO_VALUE) {
         return;
+    }
     add_path(line, &value->document->values[value->parent]);
     if (value->key_len == 0) {
         add_index(line, value);
@@ -105,8 +109,9 @@ bool json_error_set_byte(struct json_error *error, enum json_fault fault, const 
 {
     char path[32];
 
-    if (error->fault != JSON_FAULT_NONE)
+    if (error->fault != JSON_FAULT_NONE) {
         return false;
+    }
     (void)snprintf(path, sizeof path, "byte %zu", where);
     return record_fault(error, fault, path, reason, where);
 }
@@ -114,8 +119,9 @@ bool json_error_set_byte(struct json_error *error, enum json_fault fault, const 
 bool json_error_set(struct json_error *error, enum json_fault fault, const char *path,
                     const char *reason)
 {
-    if (error->fault != JSON_FAULT_NONE)
+    if (error->fault != JSON_FAULT_NONE) {
         return false;
+    }
     return record_fault(error, fault, path[0] == '\0' ? "message" : path, reason, 0);
 }
 
@@ -125,15 +131,17 @@ static bool fail_at(const struct json_value *value, const char *member, enum jso
 {
     struct path_line line = {.len = 0};
 
-    if (error->fault != JSON_FAULT_NONE)
+    if (error->fault != JSON_FAULT_NONE) {
         return false;
+    }
     add_path(&line, value);
-    if (member != NULL) {
+    if (member) {
         append_to_line(&line, ".", line.len > 0 ? 1 : 0);
         append_to_line(&line, member, strlen(member));
     }
-    if (line.full)
+    if (line.full) {
         memcpy(line.text + line.len, CUT, sizeof CUT);
+    }
     return record_fault(error, fault, line.len == 0 && !line.full ? "message" : line.text, reason,
                         where);
 }
@@ -141,8 +149,9 @@ static bool fail_at(const struct json_value *value, const char *member, enum jso
 bool json_value_fail(const struct json_value *value, enum json_fault fault, const char *reason,
                      struct json_error *error)
 {
-    if (value == NULL)
+    if (!value) {
         return false;
+    }
     return fail_at(value, NULL, fault, reason,
                    fault == JSON_FAULT_DUPLICATE ? value->key_at : value->at, error);
 }

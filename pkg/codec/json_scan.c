@@ -49,21 +49,24 @@ static bool fail_unexpected(struct json_scan *scan, const char *expected)
 static void skip_json_space(struct json_scan *scan)
 {
     for (int byte = peek_byte(scan); byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t';
-         byte = peek_byte(scan))
+         byte = peek_byte(scan)) {
         scan->at++;
+    }
 }
 
 static void skip_digits(struct json_scan *scan)
 {
-    while (is_digit(peek_byte(scan)))
+    while (is_digit(peek_byte(scan))) {
         scan->at++;
+    }
 }
 
 /* At the escape of a surrogate without its counterpart. */
 static bool scan_lone_surrogate(struct json_scan *scan, const char *reason)
 {
-    if (!scan->limits.lone_surrogates)
+    if (!scan->limits.lone_surrogates) {
         return fail_scan(scan, JSON_FAULT_SURROGATE, reason);
+    }
     scan->document->has_lone_surrogates = true;
     scan->at += 6;
     return true;
@@ -74,15 +77,19 @@ static bool scan_unicode(struct json_scan *scan)
 {
     const int unit = json_hex_unit(scan->text, scan->at + 2);
 
-    if (unit < 0)
+    if (unit < 0) {
         return fail_scan(scan, JSON_FAULT_ESCAPE, "\\u without four hexadecimal digits");
-    if (unit == 0)
+    }
+    if (unit == 0) {
         return fail_scan(scan, JSON_FAULT_NUL, "\\u0000 in a string");
-    if (unit >= 0xdc00 && unit <= 0xdfff)
+    }
+    if (unit >= 0xdc00 && unit <= 0xdfff) {
         return scan_lone_surrogate(scan, "a low surrogate without a high one");
+    }
     if (unit >= 0xd800 && unit <= 0xdbff) {
-        if (!json_is_low_surrogate(scan->text, scan->at + 6))
+        if (!json_is_low_surrogate(scan->text, scan->at + 6)) {
             return scan_lone_surrogate(scan, "a high surrogate without a low one");
+        }
         scan->at += 6;
     }
     scan->at += 6;
@@ -94,14 +101,16 @@ static bool scan_escape(struct json_scan *scan)
 {
     const int name = scan->at + 1 < scan->text.len ? scan->text.data[scan->at + 1] : -1;
 
-    if (name == 'u')
+    if (name == 'u') {
         return scan_unicode(scan);
+    }
     if (name < 0) {
         scan->at = scan->text.len;
         return fail_unexpected(scan, "");
     }
-    if (strchr("\"\\/bfnrt", name) == NULL)
+    if (!strchr("\"\\/bfnrt", name)) {
         return fail_scan(scan, JSON_FAULT_ESCAPE, "an invalid escape");
+    }
     scan->at += 2;
     return true;
 }
@@ -113,16 +122,20 @@ static bool scan_string(struct json_scan *scan)
     for (;;) {
         const int byte = peek_byte(scan);
 
-        if (byte == '"')
+        if (byte == '"') {
             break;
-        if (byte < 0)
+        }
+        if (byte < 0) {
             return fail_unexpected(scan, "");
-        if (byte < 0x20)
+        }
+        if (byte < 0x20) {
             return fail_scan(scan, JSON_FAULT_CONTROL, "a control character in a string");
-        if (byte != '\\')
+        }
+        if (byte != '\\') {
             scan->at++;
-        else if (!scan_escape(scan))
+        } else if (!scan_escape(scan)) {
             return false;
+        }
     }
     scan->at++;
     return true;
@@ -132,16 +145,19 @@ static bool scan_fraction(struct json_scan *scan)
 {
     if (peek_byte(scan) == '.') {
         scan->at++;
-        if (!is_digit(peek_byte(scan)))
+        if (!is_digit(peek_byte(scan))) {
             return fail_scan(scan, JSON_FAULT_NUMBER, "a number without digits after its point");
+        }
         skip_digits(scan);
     }
     if (peek_byte(scan) == 'e' || peek_byte(scan) == 'E') {
         scan->at++;
-        if (peek_byte(scan) == '+' || peek_byte(scan) == '-')
+        if (peek_byte(scan) == '+' || peek_byte(scan) == '-') {
             scan->at++;
-        if (!is_digit(peek_byte(scan)))
+        }
+        if (!is_digit(peek_byte(scan))) {
             return fail_scan(scan, JSON_FAULT_NUMBER, "a number without digits in its exponent");
+        }
         skip_digits(scan);
     }
     return true;
@@ -152,17 +168,21 @@ static bool scan_number(struct json_scan *scan)
 {
     const size_t start = scan->at;
 
-    if (peek_byte(scan) == '-')
+    if (peek_byte(scan) == '-') {
         scan->at++;
-    if (!is_digit(peek_byte(scan)))
+    }
+    if (!is_digit(peek_byte(scan))) {
         return fail_scan(scan, JSON_FAULT_NUMBER, "a minus without digits");
+    }
     if (peek_byte(scan) == '0') {
-        if (scan->at + 1 < scan->text.len && is_digit(scan->text.data[scan->at + 1]))
+        if (scan->at + 1 < scan->text.len && is_digit(scan->text.data[scan->at + 1])) {
             return fail_scan(scan, JSON_FAULT_NUMBER, "a number with a leading zero");
+        }
     }
     skip_digits(scan);
-    if (!scan_fraction(scan))
+    if (!scan_fraction(scan)) {
         return false;
+    }
     if (scan->at - start > scan->limits.number) {
         scan->at = start;
         return fail_scan(scan, JSON_FAULT_RANGE, "a number with too many digits");
@@ -179,8 +199,9 @@ static bool stands_here(const struct json_scan *scan, const char *word)
 
 static bool scan_word(struct json_scan *scan, const char *word)
 {
-    if (!stands_here(scan, word))
+    if (!stands_here(scan, word)) {
         return fail_scan(scan, JSON_FAULT_SYNTAX, "a word other than true, false and null");
+    }
     scan->at += strlen(word);
     return true;
 }
@@ -202,10 +223,12 @@ static bool scan_scalar(struct json_scan *scan)
         return fail_scan(scan, JSON_FAULT_NUMBER,
                          "a number that begins with neither digit nor minus");
     default:
-        if (peek_byte(scan) == '-' || is_digit(peek_byte(scan)))
+        if (peek_byte(scan) == '-' || is_digit(peek_byte(scan))) {
             return scan_number(scan);
-        if (stands_here(scan, "NaN") || stands_here(scan, "Inf"))
+        }
+        if (stands_here(scan, "NaN") || stands_here(scan, "Inf")) {
             return fail_scan(scan, JSON_FAULT_NUMBER, "a number that is not finite");
+        }
         return fail_unexpected(scan, "a value is expected");
     }
 }
@@ -228,8 +251,9 @@ static enum json_type json_type_of(int first)
 
 static void grow_values(struct json_document *document)
 {
-    if (document->count < document->capacity)
+    if (document->count < document->capacity) {
         return;
+    }
     document->capacity = document->capacity == 0 ? FIRST_CAPACITY : document->capacity * 2;
     document->values = mem_realloc(document->values, document->capacity * sizeof *document->values);
 }
@@ -255,8 +279,9 @@ static struct json_value *add_json_value(struct json_scan *scan, size_t key_at, 
     if (scan->open != JSON_NO_VALUE) {
         struct json_value *open = &document->values[scan->open];
 
-        if (open->last != JSON_NO_VALUE)
+        if (open->last != JSON_NO_VALUE) {
             document->values[open->last].next = index;
+        }
         open->last = index;
         open->count++;
     }
@@ -269,21 +294,25 @@ static bool scan_value(struct json_scan *scan, size_t key_at, size_t key_len)
     const int first = peek_byte(scan);
     struct json_value *value;
 
-    if (first < 0)
+    if (first < 0) {
         return fail_unexpected(scan, "");
-    if (scan->document->count >= scan->limits.values)
+    }
+    if (scan->document->count >= scan->limits.values) {
         return fail_scan(scan, JSON_FAULT_VALUES, "more values than allowed");
+    }
     value = add_json_value(scan, key_at, key_len);
     if (first != '{' && first != '[') {
         const size_t start = scan->at;
 
-        if (!scan_scalar(scan))
+        if (!scan_scalar(scan)) {
             return false;
+        }
         value->len = (uint32_t)(scan->at - start);
         return true;
     }
-    if (scan->depth >= scan->limits.depth)
+    if (scan->depth >= scan->limits.depth) {
         return fail_scan(scan, JSON_FAULT_DEPTH, "containers nested too deeply");
+    }
     scan->depth++;
     scan->at++;
     scan->open = (uint32_t)(value - scan->document->values);
@@ -305,16 +334,20 @@ static bool scan_member(struct json_scan *scan)
     const size_t key_at = scan->at;
     size_t key_len;
 
-    if (peek_byte(scan) != '"')
+    if (peek_byte(scan) != '"') {
         return fail_unexpected(scan, "a key in quotes is expected");
-    if (scan->document->values[scan->open].count >= scan->limits.keys)
+    }
+    if (scan->document->values[scan->open].count >= scan->limits.keys) {
         return fail_scan(scan, JSON_FAULT_KEYS, "an object with more keys than allowed");
-    if (!scan_string(scan))
+    }
+    if (!scan_string(scan)) {
         return false;
+    }
     key_len = scan->at - key_at;
     skip_json_space(scan);
-    if (peek_byte(scan) != ':')
+    if (peek_byte(scan) != ':') {
         return fail_unexpected(scan, "a colon is expected");
+    }
     scan->at++;
     skip_json_space(scan);
     return scan_value(scan, key_at, key_len);
@@ -333,13 +366,15 @@ static bool scan_inside(struct json_scan *scan)
         return true;
     }
     if (open->count > 0) {
-        if (peek_byte(scan) != ',')
+        if (peek_byte(scan) != ',') {
             return fail_unexpected(scan, object ? "a comma or } is expected"
                                                 : "a comma or ] is expected");
+        }
         scan->at++;
         skip_json_space(scan);
-        if (peek_byte(scan) == end)
+        if (peek_byte(scan) == end) {
             return fail_scan(scan, JSON_FAULT_SYNTAX, "a comma with nothing after it");
+        }
     }
     return object ? scan_member(scan) : scan_value(scan, 0, 0);
 }
@@ -353,10 +388,12 @@ static size_t invalid_utf8(struct bytes text)
         size_t len = 1;
 
         while (len <= 4 && len <= text.len - at &&
-               !bytes_is_utf8((struct bytes){text.data + at, len}))
+               !bytes_is_utf8((struct bytes){text.data + at, len})) {
             len++;
-        if (len > 4 || len > text.len - at)
+        }
+        if (len > 4 || len > text.len - at) {
             break;
+        }
         at += len;
     }
     return at;
@@ -368,18 +405,21 @@ static bool check_bytes(struct json_scan *scan)
     const struct bytes text = scan->text;
     const uint8_t *nul;
 
-    if (text.len == 0)
+    if (text.len == 0) {
         return fail_scan(scan, JSON_FAULT_EMPTY, "the text is empty");
-    if (text.len > scan->limits.bytes || text.len >= UINT32_MAX)
+    }
+    if (text.len > scan->limits.bytes || text.len >= UINT32_MAX) {
         return fail_scan(scan, JSON_FAULT_BYTES, "the text is longer than allowed");
-    if (text.len >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0)
+    }
+    if (text.len >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0) {
         return fail_scan(scan, JSON_FAULT_BOM, "a byte order mark before the text");
+    }
     if (!bytes_is_utf8(text)) {
         scan->at = invalid_utf8(text);
         return fail_scan(scan, JSON_FAULT_UTF8, "bytes that are not UTF-8");
     }
     nul = memchr(text.data, 0, text.len);
-    if (nul != NULL) {
+    if (nul) {
         scan->at = (size_t)(nul - text.data);
         return fail_scan(scan, JSON_FAULT_NUL, "a NUL in the text");
     }
@@ -397,26 +437,32 @@ bool json_scan(struct json_document *document, const struct json_limits *limits,
         .error = error,
     };
 
-    if (scan.limits.depth > JSON_DEPTH_MAX)
+    if (scan.limits.depth > JSON_DEPTH_MAX) {
         scan.limits.depth = JSON_DEPTH_MAX;
-    if (scan.limits.number > JSON_NUMBER_MAX)
+    }
+    if (scan.limits.number > JSON_NUMBER_MAX) {
         scan.limits.number = JSON_NUMBER_MAX;
-    if (!check_bytes(&scan))
+    }
+    if (!check_bytes(&scan)) {
         return false;
+    }
     skip_json_space(&scan);
     if (peek_byte(&scan) < 0) {
         scan.at = 0;
         return fail_scan(&scan, JSON_FAULT_EMPTY, "nothing but spaces in the text");
     }
-    if (!scan_value(&scan, 0, 0))
+    if (!scan_value(&scan, 0, 0)) {
         return false;
+    }
     while (scan.open != JSON_NO_VALUE) {
-        if (!scan_inside(&scan))
+        if (!scan_inside(&scan)) {
             return false;
+        }
     }
     skip_json_space(&scan);
-    if (scan.at < scan.text.len)
+    if (scan.at < scan.text.len) {
         return fail_scan(&scan, JSON_FAULT_TRAILING, "data after the value");
+    }
     return true;
 }
 
@@ -431,10 +477,12 @@ bool json_scalar_is_valid(struct bytes text)
     cJSON *item;
     bool finite;
 
-    if (!check_bytes(&scan) || !scan_scalar(&scan) || scan.at != text.len)
+    if (!check_bytes(&scan) || !scan_scalar(&scan) || scan.at != text.len) {
         return false;
-    if (json_type_of(text.data[0]) != JSON_TYPE_NUMBER)
+    }
+    if (json_type_of(text.data[0]) != JSON_TYPE_NUMBER) {
         return true;
+    }
     item = cJSON_ParseWithLength((const char *)text.data, text.len);
     finite = item != NULL && isfinite(item->valuedouble);
     cJSON_Delete(item);

@@ -5,20 +5,22 @@ int json_hex_unit(struct bytes text, size_t at)
 {
     int unit = 0;
 
-    if (text.len - at < 4)
+    if (text.len - at < 4) {
         return -1;
+    }
     for (size_t i = at; i < at + 4; i++) {
         const int byte = text.data[i];
         int digit;
 
-        if (byte >= '0' && byte <= '9')
+        if (byte >= '0' && byte <= '9') {
             digit = byte - '0';
-        else if (byte >= 'a' && byte <= 'f')
+        } else if (byte >= 'a' && byte <= 'f') {
             digit = byte - 'a' + 10;
-        else if (byte >= 'A' && byte <= 'F')
+        } else if (byte >= 'A' && byte <= 'F') {
             digit = byte - 'A' + 10;
-        else
+        } else {
             return -1;
+        }
         unit = unit * 16 + digit;
     }
     return unit;
@@ -28,8 +30,9 @@ bool json_is_low_surrogate(struct bytes text, size_t at)
 {
     int unit = -1;
 
-    if (text.len - at >= 6 && text.data[at] == '\\' && text.data[at + 1] == 'u')
+    if (text.len - at >= 6 && text.data[at] == '\\' && text.data[at + 1] == 'u') {
         unit = json_hex_unit(text, at + 2);
+    }
     return unit >= 0xdc00 && unit <= 0xdfff;
 }
 

@@ -12,8 +12,9 @@ struct json_writer json_writer_over(struct writer *to)
 /* Before a value or a key. */
 static void write_separator(struct json_writer *json)
 {
-    if (json->comma)
+    if (json->comma) {
         writer_u8(json->to, ',');
+    }
     json->comma = true;
 }
 
@@ -52,7 +53,7 @@ void json_write_array_end(struct json_writer *json)
 
 bool json_is_text(struct bytes bytes)
 {
-    return bytes.len == 0 || (memchr(bytes.data, 0, bytes.len) == NULL && bytes_is_utf8(bytes));
+    return bytes.len == 0 || (!memchr(bytes.data, 0, bytes.len) && bytes_is_utf8(bytes));
 }
 
 static void write_json_escape(struct writer *to, uint8_t byte)
@@ -73,20 +74,23 @@ static void write_string(struct writer *to, struct bytes text)
 {
     size_t plain = 0; /* the start of the bytes not yet written */
 
-    if (!json_is_text(text))
+    if (!json_is_text(text)) {
         to->failed = true;
+    }
     writer_u8(to, '"');
     for (size_t i = 0; i < text.len; i++) {
         const uint8_t byte = text.data[i];
 
-        if (byte >= 0x20 && byte != '"' && byte != '\\')
+        if (byte >= 0x20 && byte != '"' && byte != '\\') {
             continue;
+        }
         writer_bytes(to, (struct bytes){text.data + plain, i - plain});
         write_json_escape(to, byte);
         plain = i + 1;
     }
-    if (plain < text.len)
+    if (plain < text.len) {
         writer_bytes(to, (struct bytes){text.data + plain, text.len - plain});
+    }
     writer_u8(to, '"');
 }
 
@@ -150,7 +154,8 @@ void json_write_list(struct json_writer *json, const char *key, const struct byt
 {
     json_write_name(json, key);
     json_write_array_begin(json);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         json_write_text(json, texts[i]);
+    }
     json_write_array_end(json);
 }

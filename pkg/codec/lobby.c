@@ -27,8 +27,9 @@ enum lobby_code lobby_code_parse(struct bytes text)
 {
     enum lobby_code code = 0;
 
-    while (code < LOBBY_CODE_COUNT && !bytes_equal(text, bytes_from_string(code_names[code])))
+    while (code < LOBBY_CODE_COUNT && !bytes_equal(text, bytes_from_string(code_names[code]))) {
         code++;
+    }
     return code;
 }
 
@@ -55,8 +56,9 @@ const struct json_value *lobby_optional(struct lobby_reading *reading, const cha
 {
     const struct json_value *value = json_value_member(reading->root, key);
 
-    if (value != NULL && json_value_type(value) == JSON_TYPE_NULL)
+    if (value && json_value_type(value) == JSON_TYPE_NULL) {
         return NULL;
+    }
     return json_value_optional(reading->root, key, type, &reading->error->detail);
 }
 
@@ -64,10 +66,12 @@ bool lobby_take_text(struct lobby_reading *reading, const char *key, size_t max,
 {
     const struct json_value *value = lobby_optional(reading, key, JSON_TYPE_STRING);
 
-    if (value == NULL)
+    if (!value) {
         return !lobby_failed(reading);
-    if (!json_value_text(value, text, &reading->error->detail))
+    }
+    if (!json_value_text(value, text, &reading->error->detail)) {
         return false;
+    }
     return text->len <= max ||
            lobby_fail(reading, value, LOBBY_CODE_LIMIT, "a text longer than allowed");
 }
@@ -75,8 +79,9 @@ bool lobby_take_text(struct lobby_reading *reading, const char *key, size_t max,
 bool lobby_take_integer(struct lobby_reading *reading, const struct json_value *value, int64_t min,
                         int64_t max, int64_t *integer)
 {
-    if (!json_value_integer(value, integer, &reading->error->detail))
+    if (!json_value_integer(value, integer, &reading->error->detail)) {
         return false;
+    }
     return (*integer >= min && *integer <= max) ||
            lobby_fail(reading, value, LOBBY_CODE_BAD_MESSAGE, "a number out of range");
 }
@@ -88,8 +93,9 @@ static bool require_number(struct lobby_reading *reading, const char *key)
     if (!lobby_take_integer(
             reading,
             json_value_require(reading->root, key, JSON_TYPE_NUMBER, &reading->error->detail), 0,
-            NUMBER_MAX, &number))
+            NUMBER_MAX, &number)) {
         return false;
+    }
     reading->message->number = (uint64_t)number;
     return true;
 }
@@ -99,10 +105,12 @@ static bool take_message_port(struct lobby_reading *reading)
     const struct json_value *value = lobby_optional(reading, "port", JSON_TYPE_NUMBER);
     int64_t port = 0;
 
-    if (value == NULL)
+    if (!value) {
         return !lobby_failed(reading);
-    if (!lobby_take_integer(reading, value, 1, UINT16_MAX, &port))
+    }
+    if (!lobby_take_integer(reading, value, 1, UINT16_MAX, &port)) {
         return false;
+    }
     reading->message->port = (uint16_t)port;
     return true;
 }
@@ -136,8 +144,9 @@ static bool read_welcome(struct lobby_reading *reading)
     struct bytes verify = {0};
 
     if (!lobby_take_text(reading, "id", SIZE_MAX, &reading->message->id) ||
-        !lobby_take_text(reading, "verify", SIZE_MAX, &verify))
+        !lobby_take_text(reading, "verify", SIZE_MAX, &verify)) {
         return false;
+    }
     reading->message->verify = bytes_equal(verify, BYTES_LITERAL("udp"));
     return true;
 }
@@ -177,8 +186,9 @@ static bool read_lobby_message(struct lobby_reading *reading)
         json_value_require(reading->root, "type", JSON_TYPE_STRING, &reading->error->detail);
     struct bytes name = {0};
 
-    if (!json_value_text(value, &name, &reading->error->detail))
+    if (!json_value_text(value, &name, &reading->error->detail)) {
         return false;
+    }
     for (enum lobby_type type = 0; type < LOBBY_TYPES; type++) {
         if (types[type].sender == reading->sender &&
             bytes_equal(name, bytes_from_string(types[type].name))) {
@@ -198,15 +208,16 @@ bool lobby_read(struct bytes line, enum lobby_sender sender, const struct lobby_
     memset(message, 0, sizeof *message);
     memset(error, 0, sizeof *error);
     message->document = json_document_parse(line, &limits->json, &error->detail);
-    if (message->document == NULL) {
+    if (!message->document) {
         error->code =
             json_fault_is_limit(error->detail.fault) ? LOBBY_CODE_LIMIT : LOBBY_CODE_BAD_JSON;
         return false;
     }
     error->code = LOBBY_CODE_BAD_MESSAGE;
     reading.root = json_document_root(message->document);
-    if (read_lobby_message(&reading))
+    if (read_lobby_message(&reading)) {
         return true;
+    }
     lobby_message_free(message);
     return false;
 }

@@ -14,8 +14,9 @@ bool lobby_is_reserved(struct bytes name)
     static const char *const reserved[] = {"type", "id", "ip", "port", "state", "since"};
 
     for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++) {
-        if (bytes_equal(name, bytes_from_string(reserved[i])))
+        if (bytes_equal(name, bytes_from_string(reserved[i]))) {
             return true;
+        }
     }
     return false;
 }
@@ -43,10 +44,12 @@ static bool check_property(struct lobby_reading *reading, const struct json_valu
 {
     const size_t len = json_value_key(value).len;
 
-    if (len == 0)
+    if (len == 0) {
         return lobby_fail(reading, value, LOBBY_CODE_BAD_MESSAGE, "an empty key");
-    if (len > reading->limits->name)
+    }
+    if (len > reading->limits->name) {
         return lobby_fail(reading, value, LOBBY_CODE_LIMIT, "a key longer than allowed");
+    }
     return is_scalar_value(value) || lobby_fail(reading, value, LOBBY_CODE_BAD_MESSAGE,
                                                 "a string, a number or a boolean is expected");
 }
@@ -56,19 +59,23 @@ static bool read_lobby_properties(struct lobby_reading *reading, struct lobby_in
     struct lobby_property *properties = add_room(reading, json_value_count(reading->root));
     size_t count = 0, total = 0;
 
-    for (const struct json_value *value = json_value_first(reading->root); value != NULL;
+    for (const struct json_value *value = json_value_first(reading->root); value;
          value = json_value_next(value)) {
-        if (lobby_is_reserved(json_value_key(value)) || json_value_type(value) == JSON_TYPE_NULL)
+        if (lobby_is_reserved(json_value_key(value)) || json_value_type(value) == JSON_TYPE_NULL) {
             continue;
-        if (!check_property(reading, value))
+        }
+        if (!check_property(reading, value)) {
             return false;
+        }
         properties[count] = property_of(value);
         total += properties[count].name.len + properties[count].value.len;
-        if (++count > reading->limits->properties)
+        if (++count > reading->limits->properties) {
             return lobby_fail(reading, value, LOBBY_CODE_LIMIT, "more keys than allowed");
+        }
     }
-    if (total > reading->limits->total)
+    if (total > reading->limits->total) {
         return lobby_fail(reading, reading->root, LOBBY_CODE_LIMIT, "more infos than allowed");
+    }
     infos->properties = properties;
     infos->property_count = count;
     return true;
@@ -79,14 +86,17 @@ static bool read_speed_and_size(struct lobby_reading *reading, struct lobby_info
     uint16_t number;
 
     if (!lobby_take_text(reading, "speed", SIZE_MAX, &infos->speed) ||
-        !lobby_take_text(reading, "size", SIZE_MAX, &infos->size))
+        !lobby_take_text(reading, "size", SIZE_MAX, &infos->size)) {
         return false;
-    if (infos->speed.data != NULL && !gltron_speed_parse(infos->speed, &number))
+    }
+    if (infos->speed.data && !gltron_speed_parse(infos->speed, &number)) {
         return lobby_fail(reading, json_value_member(reading->root, "speed"),
                           LOBBY_CODE_BAD_MESSAGE, "boring, normal, fast or crazy is expected");
-    if (infos->size.data != NULL && !gltron_size_parse(infos->size, &number))
+    }
+    if (infos->size.data && !gltron_size_parse(infos->size, &number)) {
         return lobby_fail(reading, json_value_member(reading->root, "size"), LOBBY_CODE_BAD_MESSAGE,
                           "tiny, medium, big, vast or extreme is expected");
+    }
     return true;
 }
 
@@ -96,14 +106,17 @@ static bool read_erase_and_players(struct lobby_reading *reading, struct lobby_i
     int64_t players = 0;
 
     infos->has_erase = value != NULL;
-    if (value != NULL && !json_value_boolean(value, &infos->erase, &reading->error->detail))
+    if (value && !json_value_boolean(value, &infos->erase, &reading->error->detail)) {
         return false;
+    }
     value = lobby_optional(reading, "players", JSON_TYPE_NUMBER);
     infos->has_players = value != NULL;
-    if (value == NULL)
+    if (!value) {
         return !lobby_failed(reading);
-    if (!lobby_take_integer(reading, value, 0, LOBBY_PLAYERS_MAX, &players))
+    }
+    if (!lobby_take_integer(reading, value, 0, LOBBY_PLAYERS_MAX, &players)) {
         return false;
+    }
     infos->players = (uint32_t)players;
     return true;
 }
@@ -134,8 +147,9 @@ static bool listed_integer(const struct json_value *server, const char *key, int
 
     *integer = 0;
     if (json_value_integer(json_value_member(server, key), integer, &error) && *integer >= 0 &&
-        *integer <= max)
+        *integer <= max) {
         return true;
+    }
     *integer = 0;
     return false;
 }
@@ -147,10 +161,11 @@ static void listed_infos(const struct json_value *server, struct lobby_infos *in
     int64_t players;
 
     infos->properties = properties;
-    for (const struct json_value *value = json_value_first(server); value != NULL;
+    for (const struct json_value *value = json_value_first(server); value;
          value = json_value_next(value)) {
-        if (!lobby_is_reserved(json_value_key(value)) && is_scalar_value(value))
+        if (!lobby_is_reserved(json_value_key(value)) && is_scalar_value(value)) {
             properties[infos->property_count++] = property_of(value);
+        }
     }
     infos->speed = listed_server_text(server, "speed");
     infos->size = listed_server_text(server, "size");
@@ -168,8 +183,9 @@ static bool read_listed(struct lobby_reading *reading, const struct json_value *
     int64_t number;
 
     if (!json_value_text(json_value_require(value, "id", JSON_TYPE_STRING, &reading->error->detail),
-                         &server->id, &reading->error->detail))
+                         &server->id, &reading->error->detail)) {
         return false;
+    }
     server->ip = listed_server_text(value, "ip");
     (void)listed_integer(value, "port", UINT16_MAX, &number);
     server->port = (uint16_t)number;
@@ -186,9 +202,10 @@ static size_t count_members(const struct json_value *array)
 {
     size_t count = 0;
 
-    for (const struct json_value *value = json_value_first(array); value != NULL;
-         value = json_value_next(value))
+    for (const struct json_value *value = json_value_first(array); value;
+         value = json_value_next(value)) {
         count += json_value_count(value);
+    }
     return count;
 }
 
@@ -201,17 +218,19 @@ bool lobby_read_servers(struct lobby_reading *reading)
     const struct json_value *more = json_value_member(reading->root, "more");
     struct lobby_property *properties;
 
-    if (array == NULL || (more != NULL && !json_value_boolean(more, &message->more, detail)))
+    if (!array || (more && !json_value_boolean(more, &message->more, detail))) {
         return false;
+    }
     message->servers = mem_zalloc(json_value_count(array) + 1, sizeof *message->servers);
     properties = add_room(reading, count_members(array));
-    for (const struct json_value *value = json_value_first(array); value != NULL;
+    for (const struct json_value *value = json_value_first(array); value;
          value = json_value_next(value)) {
         struct lobby_server *server = &message->servers[message->server_count++];
 
         if (!json_value_expect(value, JSON_TYPE_OBJECT, detail) ||
-            !read_listed(reading, value, server, properties))
+            !read_listed(reading, value, server, properties)) {
             return false;
+        }
         properties += json_value_count(value);
     }
     return true;
@@ -223,8 +242,9 @@ bool lobby_read_server(struct lobby_reading *reading)
     const struct json_value *value =
         json_value_require(reading->root, "server", JSON_TYPE_OBJECT, &reading->error->detail);
 
-    if (value == NULL)
+    if (!value) {
         return false;
+    }
     message->servers = mem_zalloc(1, sizeof *message->servers);
     message->server_count = 1;
     return read_listed(reading, value, message->servers,

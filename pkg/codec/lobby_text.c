@@ -37,15 +37,17 @@ void lobby_text_write(struct writer *to, struct bytes text)
 {
     const bool utf8 = bytes_is_utf8(text);
 
-    for (size_t at = 0; at < text.len;)
+    for (size_t at = 0; at < text.len;) {
         at += write_text_character(to, text, at, utf8);
+    }
 }
 
 static bool is_hex(struct bytes text, size_t from, size_t to)
 {
     for (size_t at = from; at < to; at++) {
-        if (at >= text.len || !isxdigit(text.data[at]))
+        if (at >= text.len || !isxdigit(text.data[at])) {
             return false;
+        }
     }
     return true;
 }
@@ -56,11 +58,13 @@ static size_t colour_length(struct bytes text, size_t at)
 {
     uint8_t next;
 
-    if (text.data[at] != '^' || at + 1 >= text.len)
+    if (text.data[at] != '^' || at + 1 >= text.len) {
         return 0;
+    }
     next = text.data[at + 1];
-    if (next == 'x' && is_hex(text, at + 2, at + 5))
+    if (next == 'x' && is_hex(text, at + 2, at + 5)) {
         return 5;
+    }
     return next < 0x80 && isalnum(next) ? 2 : 0;
 }
 
@@ -75,8 +79,9 @@ void lobby_text_write_plain(struct writer *to, struct bytes text)
             at += colour;
             continue;
         }
-        if (text.data[at] == '^' && at + 1 < text.len && text.data[at + 1] == '^')
+        if (text.data[at] == '^' && at + 1 < text.len && text.data[at + 1] == '^') {
             at++;
+        }
         at += write_text_character(to, text, at, utf8);
     }
 }

@@ -77,10 +77,12 @@ static void write_lobby_properties(struct json_writer *json,
                                    const struct lobby_property *properties, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (lobby_is_reserved(properties[i].name))
+        if (lobby_is_reserved(properties[i].name)) {
             continue;
-        if (!is_scalar_text(properties[i].value))
+        }
+        if (!is_scalar_text(properties[i].value)) {
             json->to->failed = true;
+        }
         json_write_key(json, properties[i].name);
         json_write_raw(json, properties[i].value);
     }
@@ -89,8 +91,9 @@ static void write_lobby_properties(struct json_writer *json,
 static bool has_property(const struct lobby_infos *infos, const char *name)
 {
     for (size_t i = 0; i < infos->property_count; i++) {
-        if (bytes_equal(infos->properties[i].name, bytes_from_string(name)))
+        if (bytes_equal(infos->properties[i].name, bytes_from_string(name))) {
             return true;
+        }
     }
     return false;
 }
@@ -185,8 +188,9 @@ size_t lobby_write_servers(struct writer *to, const struct lobby_server *servers
             (*left_out)++;
             continue;
         }
-        if (to->len - start + 1 + server.len + LIST_TAIL > limit)
+        if (to->len - start + 1 + server.len + LIST_TAIL > limit) {
             break;
+        }
         json_write_raw(&json, server);
     }
     end_servers(&json, done < count);
@@ -204,8 +208,9 @@ size_t lobby_write_servers_of(struct writer *to, const struct bytes *servers, si
     json_write_name(&json, "servers");
     json_write_array_begin(&json);
     while (done < count &&
-           (done == 0 || to->len - start + 1 + servers[done].len + LIST_TAIL <= limit))
+           (done == 0 || to->len - start + 1 + servers[done].len + LIST_TAIL <= limit)) {
         json_write_raw(&json, servers[done++]);
+    }
     end_servers(&json, done < count);
     return done;
 }
@@ -223,8 +228,9 @@ void lobby_write_server_login(struct writer *to, struct bytes password, struct b
     struct json_writer json = begin_lobby_line(to, LOBBY_LOGIN);
 
     json_write_member(&json, "passwd", password);
-    if (name.data != NULL)
+    if (name.data) {
         json_write_member(&json, "name", name);
+    }
     write_lobby_number(&json, "port", port);
     end_lobby_line(&json);
 }

@@ -67,8 +67,9 @@ static struct bytes take_until_any(struct bytes *text, const char *separators)
     struct bytes part = *text;
 
     part.len = 0;
-    while (part.len < text->len && strchr(separators, text->data[part.len]) == NULL)
+    while (part.len < text->len && !strchr(separators, text->data[part.len])) {
         part.len++;
+    }
     *text = skip_games_bytes(*text, part.len < text->len ? part.len + 1 : part.len);
     return part;
 }
@@ -78,8 +79,9 @@ static struct bytes take_games_word(struct bytes *text, const char *separators)
 {
     struct bytes word = {0};
 
-    while (text->len > 0 && word.len == 0)
+    while (text->len > 0 && word.len == 0) {
         word = take_until_any(text, separators);
+    }
     return word;
 }
 
@@ -98,8 +100,9 @@ static size_t find_game(const struct q3games *games, struct bytes name)
 {
     size_t i = 0;
 
-    while (i < games->game_count && !bytes_are_string(games->games[i].name, name))
+    while (i < games->game_count && !bytes_are_string(games->games[i].name, name)) {
         i++;
+    }
     return i;
 }
 
@@ -134,26 +137,32 @@ static void clear_property(struct q3games *games, size_t game, enum property pro
 {
     for (size_t i = games->tag_count; i-- > 0;) {
         if (games->tags[i].game == game &&
-            property == (games->tags[i].flatline ? FLATLINE : HEARTBEAT))
+            property == (games->tags[i].flatline ? FLATLINE : HEARTBEAT)) {
             remove_tag(games, i);
+        }
     }
     for (size_t i = games->protocol_count; property == PROTOCOL && i-- > 0;) {
-        if (games->protocols[i].game == game)
+        if (games->protocols[i].game == game) {
             remove_protocol(games, i);
+        }
     }
-    if (property == ALWAYS)
+    if (property == ALWAYS) {
         games->games[game].empty = games->games[game].full = false;
+    }
 }
 
 static char *add_tag(struct q3games *games, size_t game, struct bytes text, bool flatline)
 {
-    if (!q3master_is_game(text)) /* the same form: 1 to 63 bytes without spaces */
+    if (!q3master_is_game(text)) { /* the same form: 1 to 63 bytes without spaces */
         return quote_problem(text, "is not a heartbeat tag: at most 63 characters, no spaces");
-    if (bytes_are_string(Q3GAMES_OPEN_TAG, text))
+    }
+    if (bytes_are_string(Q3GAMES_OPEN_TAG, text)) {
         return quote_problem(text, "is reserved for games that send their own name");
+    }
     for (size_t i = games->tag_count; i-- > 0;) {
-        if (bytes_are_string(games->tags[i].text, text))
+        if (bytes_are_string(games->tags[i].text, text)) {
             remove_tag(games, i);
+        }
     }
     games->tags = mem_realloc(games->tags, (games->tag_count + 1) * sizeof *games->tags);
     games->tags[games->tag_count++] = (struct tag){mem_dup(text.data, text.len), game, flatline};
@@ -164,11 +173,13 @@ static char *add_protocol(struct q3games *games, size_t game, struct bytes text)
 {
     int32_t number;
 
-    if (!q3master_parse_integer(text, &number))
+    if (!q3master_parse_integer(text, &number)) {
         return quote_problem(text, "is not a protocol number");
+    }
     for (size_t i = games->protocol_count; i-- > 0;) {
-        if (games->protocols[i].number == number)
+        if (games->protocols[i].number == number) {
             remove_protocol(games, i);
+        }
     }
     games->protocols =
         mem_realloc(games->protocols, (games->protocol_count + 1) * sizeof *games->protocols);
@@ -179,16 +190,19 @@ static char *add_protocol(struct q3games *games, size_t game, struct bytes text)
 static char *add_game_value(struct q3games *games, size_t game, enum property property,
                             struct bytes value)
 {
-    if (property == PROTOCOL)
+    if (property == PROTOCOL) {
         return add_protocol(games, game, value);
-    if (property != ALWAYS)
+    }
+    if (property != ALWAYS) {
         return add_tag(games, game, value, property == FLATLINE);
-    if (bytes_are_string("empty", value))
+    }
+    if (bytes_are_string("empty", value)) {
         games->games[game].empty = true;
-    else if (bytes_are_string("full", value))
+    } else if (bytes_are_string("full", value)) {
         games->games[game].full = true;
-    else
+    } else {
         return quote_problem(value, "is not a value of always=: empty or full");
+    }
     return NULL;
 }
 
@@ -196,8 +210,9 @@ static enum property find_property(struct bytes name)
 {
     enum property property = 0;
 
-    while (property < PROPERTIES && !bytes_equal(property_names[property], name))
+    while (property < PROPERTIES && !bytes_equal(property_names[property], name)) {
         property++;
+    }
     return property;
 }
 
@@ -210,16 +225,19 @@ static char *read_game_property(struct q3games *games, size_t game, struct bytes
     const enum property property = find_property(name);
     char *error = NULL;
 
-    if (property == PROPERTIES || name.len == word.len)
+    if (property == PROPERTIES || name.len == word.len) {
         return quote_problem(word, "is not one of heartbeat=, flatline=, protocol=, always=");
-    if (!seen[property])
+    }
+    if (!seen[property]) {
         clear_property(games, game, property);
+    }
     seen[property] = true;
-    while (error == NULL && values.len > 0) {
+    while (!error && values.len > 0) {
         const struct bytes value = take_games_word(&values, ",");
 
-        if (value.len > 0)
+        if (value.len > 0) {
             error = add_game_value(games, game, property, value);
+        }
     }
     return error;
 }
@@ -231,19 +249,23 @@ static char *read_game_line(struct q3games *games, struct bytes text)
     char *error = NULL;
     size_t game;
 
-    if (name.len == 0)
+    if (name.len == 0) {
         return NULL;
-    if (!q3master_is_game(name) || memchr(name.data, '=', name.len) != NULL)
+    }
+    if (!q3master_is_game(name) || memchr(name.data, '=', name.len)) {
         return quote_problem(name,
                              "is not a game's name: at most 63 characters, no spaces and no =");
+    }
     game = find_or_add_game(games, name);
-    if (game >= Q3GAMES_MAX)
+    if (game >= Q3GAMES_MAX) {
         return quote_problem(name, "exceeds the number of games");
-    while (error == NULL && text.len > 0) {
+    }
+    while (!error && text.len > 0) {
         const struct bytes word = take_games_word(&text, " \t\r");
 
-        if (word.len > 0)
+        if (word.len > 0) {
             error = read_game_property(games, game, word, seen);
+        }
     }
     return error;
 }
@@ -253,12 +275,13 @@ static char *read_games(struct q3games *games, const char *text)
     struct bytes rest = bytes_from_string(text);
     char *error = NULL;
 
-    while (error == NULL && rest.len > 0) {
+    while (!error && rest.len > 0) {
         struct bytes line = take_until_any(&rest, "\n");
         struct bytes code = take_until_any(&line, "#");
 
-        while (error == NULL && code.len > 0)
+        while (!error && code.len > 0) {
             error = read_game_line(games, take_until_any(&code, "|"));
+        }
     }
     return error;
 }
@@ -270,10 +293,12 @@ static char *read_names(struct names *names, const char *text)
     while (rest.len > 0) {
         const struct bytes name = take_games_word(&rest, " ,\t\r\n");
 
-        if (name.len == 0)
+        if (name.len == 0) {
             break;
-        if (!q3master_is_game(name))
+        }
+        if (!q3master_is_game(name)) {
             return quote_problem(name, "is not a game's name: at most 63 characters");
+        }
         names->names = mem_realloc(names->names, (names->count + 1) * sizeof *names->names);
         names->names[names->count++] = mem_dup(name.data, name.len);
     }
@@ -282,16 +307,18 @@ static char *read_names(struct names *names, const char *text)
 
 static void free_game_names(struct names *names)
 {
-    for (size_t i = 0; i < names->count; i++)
+    for (size_t i = 0; i < names->count; i++) {
         free(names->names[i]);
+    }
     free(names->names);
 }
 
 static bool has_tag(const struct q3games *games, size_t game)
 {
     for (size_t i = 0; i < games->tag_count; i++) {
-        if (games->tags[i].game == game)
+        if (games->tags[i].game == game) {
             return true;
+        }
     }
     return false;
 }
@@ -301,8 +328,9 @@ static void list_contexts(struct q3games *games)
     games->contexts = mem_zalloc(games->game_count + 1, sizeof *games->contexts);
     games->contexts[games->context_count++] = "";
     for (size_t i = 0; i < games->game_count; i++) {
-        if (has_tag(games, i))
+        if (has_tag(games, i)) {
             games->contexts[games->context_count++] = games->games[i].name;
+        }
     }
 }
 
@@ -312,17 +340,22 @@ struct q3games *q3games_create(const char *text, const char *accept, const char 
     struct q3games *games = mem_zalloc(1, sizeof *games);
 
     *error = read_games(games, built_in);
-    if (*error == NULL)
+    if (!*error) {
         *error = read_games(games, text);
-    if (*error == NULL)
+    }
+    if (!*error) {
         *error = read_names(&games->accepted, accept);
-    if (*error == NULL)
+    }
+    if (!*error) {
         *error = read_names(&games->rejected, reject);
-    if (*error == NULL && games->accepted.count > 0 && games->rejected.count > 0)
+    }
+    if (!*error && games->accepted.count > 0 && games->rejected.count > 0) {
         *error = mem_format("games can be accepted by name or rejected by name, not both");
+    }
     list_contexts(games);
-    if (*error != NULL)
+    if (*error) {
         q3games_destroy(&games);
+    }
     return games;
 }
 
@@ -331,12 +364,15 @@ void q3games_destroy(struct q3games **pointer)
     struct q3games *games = *pointer;
 
     *pointer = NULL;
-    if (games == NULL)
+    if (!games) {
         return;
-    for (size_t i = 0; i < games->tag_count; i++)
+    }
+    for (size_t i = 0; i < games->tag_count; i++) {
         free(games->tags[i].text);
-    for (size_t i = 0; i < games->game_count; i++)
+    }
+    for (size_t i = 0; i < games->game_count; i++) {
         free(games->games[i].name);
+    }
     free(games->tags);
     free(games->games);
     free(games->protocols);
@@ -351,7 +387,7 @@ const char *q3games_check(const char *text)
     char *error;
     struct q3games *games = q3games_create(text, "", "", &error);
 
-    if (games == NULL) {
+    if (!games) {
         free(error);
         return "must be games such as: Warsow heartbeat=Warsow protocol=22 always=empty | ...";
     }
@@ -362,24 +398,27 @@ const char *q3games_check(const char *text)
 static bool has_game_name(const struct names *names, struct bytes name)
 {
     for (size_t i = 0; i < names->count; i++) {
-        if (bytes_are_string(names->names[i], name))
+        if (bytes_are_string(names->names[i], name)) {
             return true;
+        }
     }
     return false;
 }
 
 bool q3games_accepts(const struct q3games *games, struct bytes game)
 {
-    if (games->accepted.count > 0)
+    if (games->accepted.count > 0) {
         return has_game_name(&games->accepted, game);
+    }
     return !has_game_name(&games->rejected, game);
 }
 
 enum q3games_tag q3games_by_tag(const struct q3games *games, struct bytes tag, const char **game)
 {
     *game = NULL;
-    if (bytes_are_string(Q3GAMES_OPEN_TAG, tag))
+    if (bytes_are_string(Q3GAMES_OPEN_TAG, tag)) {
         return Q3GAMES_TAG_ALIVE;
+    }
     for (size_t i = 0; i < games->tag_count; i++) {
         if (bytes_are_string(games->tags[i].text, tag)) {
             *game = games->games[games->tags[i].game].name;
@@ -398,8 +437,9 @@ const char *const *q3games_contexts(const struct q3games *games, size_t *count)
 const char *q3games_by_protocol(const struct q3games *games, int32_t protocol)
 {
     for (size_t i = 0; i < games->protocol_count; i++) {
-        if (games->protocols[i].number == protocol)
+        if (games->protocols[i].number == protocol) {
             return games->games[games->protocols[i].game].name;
+        }
     }
     return NULL;
 }
@@ -409,15 +449,17 @@ bool q3games_settle(const struct q3games *games, struct q3master_query *query,
 {
     size_t index;
 
-    if (query->game.data == NULL) {
+    if (!query->game.data) {
         const char *known = q3games_by_protocol(games, query->protocol);
 
         query->game = registered;
-        if (registered.data == NULL && known != NULL)
+        if (!registered.data && known) {
             query->game = bytes_from_string(known);
+        }
     }
-    if (query->game.data == NULL)
+    if (!query->game.data) {
         return true;
+    }
     index = find_game(games, query->game);
     if (index < games->game_count) {
         query->empty = query->empty || games->games[index].empty;

@@ -33,10 +33,12 @@ struct q3master_reply {
 
 static size_t entry_size(const struct address *server, bool extended)
 {
-    if (server->port == 0)
+    if (server->port == 0) {
         return 0;
-    if (server->family == ADDRESS_IPV4)
+    }
+    if (server->family == ADDRESS_IPV4) {
         return IPV4_SIZE;
+    }
     return server->family == ADDRESS_IPV6 && extended ? IPV6_SIZE : 0;
 }
 
@@ -61,15 +63,18 @@ static void measure(struct q3master_reply *reply, bool extended, const struct ad
     for (size_t i = 0; i < count; i++) {
         const size_t size = entry_size(&servers[i], extended);
 
-        if (size == 0)
+        if (size == 0) {
             continue;
-        if (reply->count++ == 0)
+        }
+        if (reply->count++ == 0) {
             reply->entry_size = size;
+        }
         mixed = mixed || size != reply->entry_size;
         reply->list_size += size;
     }
-    if (mixed)
+    if (mixed) {
         reply->offsets = mem_alloc((2 * reply->count + 1) * sizeof *reply->offsets);
+    }
 }
 
 static void note_offsets(struct q3master_reply *reply, bool extended, const struct address *servers,
@@ -82,8 +87,9 @@ static void note_offsets(struct q3master_reply *reply, bool extended, const stru
         for (size_t i = 0; i < count; i++) {
             const size_t size = entry_size(&servers[i], extended);
 
-            if (size == 0)
+            if (size == 0) {
                 continue;
+            }
             reply->offsets[at++] = offset;
             offset += (uint32_t)size;
         }
@@ -101,15 +107,17 @@ struct q3master_reply *q3master_reply_create(const struct q3master_reply_options
     reply->separated = options->separated;
     reply->header_size = strlen(header);
     measure(reply, options->extended, servers, count);
-    if (reply->offsets != NULL)
+    if (reply->offsets) {
         note_offsets(reply, options->extended, servers, count);
+    }
     reply->frame = frame_create_sized(reply->header_size + 2 * reply->list_size + sizeof end_mark);
     to = reply->frame->data;
     memcpy(to, header, reply->header_size);
     to += reply->header_size;
     for (size_t i = 0; i < count; i++) {
-        if (entry_size(&servers[i], options->extended) > 0)
+        if (entry_size(&servers[i], options->extended) > 0) {
             to = put_entry(to, &servers[i]);
+        }
     }
     memcpy(to, to - reply->list_size, reply->list_size);
     memcpy(to + reply->list_size, end_mark, sizeof end_mark);
@@ -118,8 +126,9 @@ struct q3master_reply *q3master_reply_create(const struct q3master_reply_options
 
 void q3master_reply_destroy(struct q3master_reply **reply)
 {
-    if (*reply == NULL)
+    if (!*reply) {
         return;
+    }
     frame_unref(&(*reply)->frame);
     free((*reply)->offsets);
     free(*reply);
@@ -139,7 +148,7 @@ struct frame *q3master_reply_frame(const struct q3master_reply *reply)
 /* The entry's offset after the header. */
 static size_t offset_of(const struct q3master_reply *reply, size_t index)
 {
-    return reply->offsets != NULL ? reply->offsets[index] : index * reply->entry_size;
+    return reply->offsets ? reply->offsets[index] : index * reply->entry_size;
 }
 
 /* The end of a packet that begins at `at` and holds as many entries as fit. */
@@ -149,7 +158,7 @@ static size_t packet_end(const struct q3master_reply *reply, size_t at, size_t e
     const size_t limit = offset_of(reply, at) + room;
     size_t low = at, high = end; /* low fits */
 
-    if (reply->offsets == NULL) {
+    if (!reply->offsets) {
         const size_t most = room / reply->entry_size;
 
         return end - at < most ? end : at + most;
@@ -157,10 +166,11 @@ static size_t packet_end(const struct q3master_reply *reply, size_t at, size_t e
     while (low < high) {
         const size_t middle = high - (high - low) / 2;
 
-        if (offset_of(reply, middle) <= limit)
+        if (offset_of(reply, middle) <= limit) {
             low = middle;
-        else
+        } else {
             high = middle - 1;
+        }
     }
     return low;
 }
@@ -179,8 +189,9 @@ size_t q3master_reply_next(const struct q3master_reply *reply, struct q3master_w
     const uint32_t mark = (uint32_t)(base + 2 * reply->list_size);
     size_t count = 1;
 
-    if (walk->ended)
+    if (walk->ended) {
         return 0;
+    }
     slices[0] = (struct frame_slice){0, base};
     if (walk->at < walk->end) {
         const size_t next = packet_end(reply, walk->at, walk->end);
@@ -191,10 +202,11 @@ size_t q3master_reply_next(const struct q3master_reply *reply, struct q3master_w
         walk->at = next;
     }
     walk->ended = walk->at == walk->end;
-    if (walk->ended)
+    if (walk->ended) {
         slices[count++] = (struct frame_slice){mark, sizeof end_mark};
-    else if (reply->separated)
+    } else if (reply->separated) {
         slices[count++] = (struct frame_slice){mark, 1};
+    }
     return count;
 }
 
@@ -205,8 +217,9 @@ size_t q3master_reply_size(const struct q3master_reply *reply)
     size_t size = 0, count;
 
     while ((count = q3master_reply_next(reply, &walk, slices)) > 0) {
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count; i++) {
             size += slices[i].len;
+        }
     }
     return size;
 }

@@ -51,8 +51,9 @@ static bool read_receiver(struct sync_reading *reading, const struct json_value 
     struct sync_packet *packet = reading->packet;
     struct bytes id;
 
-    if (!json_value_text(value, &id, &reading->error->detail))
+    if (!json_value_text(value, &id, &reading->error->detail)) {
         return false;
+    }
     if (is_sync_word(id, "server")) {
         reading->for_server = true;
         return true;
@@ -61,22 +62,26 @@ static bool read_receiver(struct sync_reading *reading, const struct json_value 
         packet->everyone = true;
         return true;
     }
-    if (id.len == 0)
+    if (id.len == 0) {
         return fail_sync_packet(reading, value, SYNC_CODE_BAD_TO, "an empty id");
-    if (id.len > reading->limits->id)
+    }
+    if (id.len > reading->limits->id) {
         return fail_sync_packet(reading, value, SYNC_CODE_BAD_TO, "an id longer than allowed");
-    if (!json_is_text(id))
+    }
+    if (!json_is_text(id)) {
         return fail_sync_packet(reading, value, SYNC_CODE_BAD_TO, "an id with a lone surrogate");
+    }
     packet->to[packet->to_count++] = id;
     return true;
 }
 
 static bool read_receivers(struct sync_reading *reading, const struct json_value *array)
 {
-    for (const struct json_value *value = json_value_first(array); value != NULL;
+    for (const struct json_value *value = json_value_first(array); value;
          value = json_value_next(value)) {
-        if (json_value_type(value) != JSON_TYPE_NULL && !read_receiver(reading, value))
+        if (json_value_type(value) != JSON_TYPE_NULL && !read_receiver(reading, value)) {
             return false;
+        }
     }
     return true;
 }
@@ -85,10 +90,12 @@ static bool read_list(struct sync_reading *reading, const struct json_value *to)
 {
     struct sync_packet *packet = reading->packet;
 
-    if (json_value_count(to) > reading->limits->receivers)
+    if (json_value_count(to) > reading->limits->receivers) {
         return fail_sync_packet(reading, to, SYNC_CODE_LIMIT, "more receivers than allowed");
-    if (!read_receivers(reading, to))
+    }
+    if (!read_receivers(reading, to)) {
         return false;
+    }
     packet->to_count = packet->everyone ? 0 : unique_keep_first(packet->to, packet->to_count);
     return true;
 }
@@ -98,11 +105,13 @@ static bool read_to(struct sync_reading *reading, const struct json_value *root)
     struct json_error *error = &reading->error->detail;
     const struct json_value *to;
 
-    if (!json_value_expect(root, JSON_TYPE_OBJECT, error))
+    if (!json_value_expect(root, JSON_TYPE_OBJECT, error)) {
         return false;
+    }
     to = json_value_member(root, "to");
-    if (to == NULL)
+    if (!to) {
         return json_value_require(root, "to", JSON_TYPE_STRING, error) != NULL; /* fails: missing */
+    }
     reading->packet->to = mem_zalloc(json_value_count(to) + 1, sizeof *reading->packet->to);
     switch (json_value_type(to)) {
     case JSON_TYPE_STRING:
@@ -123,16 +132,20 @@ static bool read_type(struct sync_reading *reading)
         json_value_optional(packet->packet, "type", JSON_TYPE_STRING, &reading->error->detail);
 
     packet->type = BYTES_LITERAL("ping");
-    if (!json_value_text(type, &packet->type, &reading->error->detail))
+    if (!json_value_text(type, &packet->type, &reading->error->detail)) {
         return !sync_packet_failed(reading);
-    if (packet->type.len == 0)
+    }
+    if (packet->type.len == 0) {
         return fail_sync_packet(reading, type, SYNC_CODE_BAD_TYPE, "an empty type");
-    if (packet->type.len > reading->limits->type)
+    }
+    if (packet->type.len > reading->limits->type) {
         return fail_sync_packet(reading, type, SYNC_CODE_LIMIT, "a type longer than allowed");
+    }
     for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++) {
-        if (is_sync_word(packet->type, reserved[i]))
+        if (is_sync_word(packet->type, reserved[i])) {
             return fail_sync_packet(reading, type, SYNC_CODE_BAD_TYPE,
                                     "a type that only the server may send");
+        }
     }
     return true;
 }
@@ -166,8 +179,9 @@ static void read_sync_property(struct sync_reading *reading, const struct json_v
     } else if (!json_is_text(property->name) || !json_value_is_text(value)) {
         refuse_property(packet, value, SYNC_CODE_BAD_PROPERTY, "a lone surrogate");
     } else {
-        if (json_value_type(value) != JSON_TYPE_NULL)
+        if (json_value_type(value) != JSON_TYPE_NULL) {
             property->value = minify(texts, value);
+        }
         packet->sources[packet->property_count++] = value;
     }
 }
@@ -181,8 +195,9 @@ static bool read_sync_properties(struct sync_reading *reading)
     size_t count;
 
     packet->kind = SYNC_PROPERTIES;
-    if (object == NULL)
+    if (!object) {
         return !sync_packet_failed(reading);
+    }
     count = json_value_count(object);
     packet->properties = mem_zalloc(count + 1, sizeof *packet->properties);
     packet->sources = mem_zalloc(count + 1, sizeof *packet->sources);
@@ -190,9 +205,10 @@ static bool read_sync_properties(struct sync_reading *reading)
     /* All texts fit, so the buffer is never reallocated. */
     texts.capacity = json_value_raw(object).len;
     texts.data = packet->minified = mem_alloc(texts.capacity);
-    for (const struct json_value *value = json_value_first(object); value != NULL;
-         value = json_value_next(value))
+    for (const struct json_value *value = json_value_first(object); value;
+         value = json_value_next(value)) {
         read_sync_property(reading, value, &texts);
+    }
     return true;
 }
 
@@ -201,13 +217,16 @@ static bool read_packet(struct sync_reading *reading, const struct json_value *r
     struct sync_packet *packet = reading->packet;
 
     packet->packet = json_value_require(root, "packet", JSON_TYPE_OBJECT, &reading->error->detail);
-    if (packet->packet == NULL || !read_type(reading))
+    if (!packet->packet || !read_type(reading)) {
         return false;
+    }
     packet->kind = reading->for_server ? SYNC_PING : SYNC_RELAY;
-    if (!reading->for_server || is_sync_word(packet->type, "ping"))
+    if (!reading->for_server || is_sync_word(packet->type, "ping")) {
         return true;
-    if (is_sync_word(packet->type, "properties"))
+    }
+    if (is_sync_word(packet->type, "properties")) {
         return read_sync_properties(reading);
+    }
     packet->kind = SYNC_UNKNOWN;
     return packet->everyone || packet->to_count > 0 ||
            fail_sync_packet(reading, json_value_member(packet->packet, "type"), SYNC_CODE_BAD_TYPE,
@@ -223,15 +242,16 @@ bool sync_read(struct bytes text, const struct sync_limits *limits, struct sync_
     memset(packet, 0, sizeof *packet);
     memset(error, 0, sizeof *error);
     packet->document = json_document_parse(text, &limits->json, &error->detail);
-    if (packet->document == NULL) {
+    if (!packet->document) {
         error->code =
             json_fault_is_limit(error->detail.fault) ? SYNC_CODE_LIMIT : SYNC_CODE_BAD_JSON;
         return false;
     }
     error->code = SYNC_CODE_BAD_PACKET;
     root = json_document_root(packet->document);
-    if (read_to(&reading, root) && read_packet(&reading, root))
+    if (read_to(&reading, root) && read_packet(&reading, root)) {
         return true;
+    }
     sync_packet_free(packet);
     return false;
 }

@@ -38,10 +38,11 @@ static void end_server_packet(struct json_writer *json)
 /* A type with a lone surrogate is copied from its source. */
 static void write_type(struct json_writer *json, const struct sync_packet *packet)
 {
-    if (json_is_text(packet->type))
+    if (json_is_text(packet->type)) {
         json_write_text(json, packet->type);
-    else
+    } else {
         json_write_raw(json, json_value_raw(json_value_member(packet->packet, "type")));
+    }
 }
 
 void sync_write_relay(struct writer *to, const struct sync_packet *packet, struct bytes sender)
@@ -51,18 +52,19 @@ void sync_write_relay(struct writer *to, const struct sync_packet *packet, struc
 
     json_write_name(&json, "type");
     write_type(&json, packet);
-    if (value == NULL) {
+    if (!value) {
         write_type(&json, packet);
         writer_string(to, ":{}");
     } else if (!is_reserved_word(packet->type, "type")) {
         json_write_source(&json, value);
     }
-    for (const struct json_value *member = json_value_first(packet->packet); member != NULL;
+    for (const struct json_value *member = json_value_first(packet->packet); member;
          member = json_value_next(member)) {
         const struct bytes key = json_value_key(member);
 
-        if (member != value && !is_reserved_word(key, "from") && !is_reserved_word(key, "type"))
+        if (member != value && !is_reserved_word(key, "from") && !is_reserved_word(key, "type")) {
             json_write_source(&json, member);
+        }
     }
     json_write_object_end(&json);
 }
@@ -73,12 +75,13 @@ static void write_sync_properties(struct json_writer *json, const struct sync_pr
     json_write_object_begin(json);
     for (size_t i = 0; i < count; i++) {
         json_write_key(json, properties[i].name);
-        if (properties[i].value.data == NULL)
+        if (!properties[i].value.data) {
             json_write_null(json);
-        else if (json_text_is_value(properties[i].value, SYNC_VALUE_DEPTH))
+        } else if (json_text_is_value(properties[i].value, SYNC_VALUE_DEPTH)) {
             json_write_raw(json, properties[i].value);
-        else
+        } else {
             json->to->failed = true;
+        }
     }
     json_write_object_end(json);
 }
@@ -99,10 +102,11 @@ static size_t write_tokens(struct json_writer *json, const char *name, const str
     json_write_name(json, name);
     json_write_array_begin(json);
     for (size_t i = 0; i < count; i++) {
-        if (json_is_text(tokens[i]))
+        if (json_is_text(tokens[i])) {
             json_write_text(json, tokens[i]);
-        else
+        } else {
             left_out++;
+        }
     }
     json_write_array_end(json);
     return left_out;
@@ -133,8 +137,9 @@ void sync_write_metadata_head(struct writer *to, struct bytes token, struct byte
     struct json_writer json = begin_server(to, "metadata");
 
     json_write_member(&json, "index", token);
-    if (resume.len > 0)
+    if (resume.len > 0) {
         json_write_member(&json, "resume", resume);
+    }
 }
 
 size_t sync_write_metadata_rest(struct writer *to, const struct sync_entry *entries, size_t count,
@@ -146,8 +151,9 @@ size_t sync_write_metadata_rest(struct writer *to, const struct sync_entry *entr
     json_write_name(&json, "indexes");
     json_write_array_begin(&json);
     for (size_t i = 0; i < count; i++) {
-        if (json_is_text(entries[i].token))
+        if (json_is_text(entries[i].token)) {
             json_write_text(&json, entries[i].token);
+        }
     }
     json_write_array_end(&json);
     left_out = write_entries(&json, "properties", entries, count);
@@ -164,8 +170,9 @@ size_t sync_write_changes(struct writer *to, const struct sync_changes *changes)
     left_out += write_tokens(&json, "opened", changes->opened, changes->opened_count);
     left_out += write_tokens(&json, "closed", changes->closed, changes->closed_count);
     left_out += write_tokens(&json, "properties", changes->properties, changes->properties_count);
-    if (changes->delta)
+    if (changes->delta) {
         left_out += write_entries(&json, "values", changes->values, changes->values_count);
+    }
     end_server_packet(&json);
     return left_out;
 }

@@ -49,26 +49,31 @@ static bool read_unsigned(struct tracker_reading *reading, size_t width, uint64_
 /* A length or a version: a byte, or eight with a sign. */
 static bool read_message_number(struct tracker_reading *reading, size_t width, uint64_t *value)
 {
-    if (!read_unsigned(reading, width, value))
+    if (!read_unsigned(reading, width, value)) {
         return false;
-    if (*value > INT64_MAX)
+    }
+    if (*value > INT64_MAX) {
         return fail_tracker_message(reading, TRACKER_ERROR_LENGTH, "a negative number");
+    }
     return true;
 }
 
 static bool check_state_length(struct tracker_reading *reading, uint64_t len)
 {
-    if (len > reading->limits.max_state)
+    if (len > reading->limits.max_state) {
         return fail_tracker_message(reading, TRACKER_ERROR_LIMIT, "a state over the limit");
+    }
     return true;
 }
 
 static bool check_id_length(struct tracker_reading *reading, uint64_t len)
 {
-    if (len == 0)
+    if (len == 0) {
         return fail_tracker_message(reading, TRACKER_ERROR_LENGTH, "an empty id");
-    if (len > reading->limits.max_id)
+    }
+    if (len > reading->limits.max_id) {
         return fail_tracker_message(reading, TRACKER_ERROR_LIMIT, "an id over the limit");
+    }
     return true;
 }
 
@@ -92,17 +97,22 @@ static bool read_versioned_open(struct tracker_reading *reading)
 {
     uint8_t outer;
     uint8_t inner;
-    if (!read_byte(reading, &outer))
+    if (!read_byte(reading, &outer)) {
         return false;
-    if (outer == 0)
+    }
+    if (outer == 0) {
         return fail_tracker_message(reading, TRACKER_ERROR_LENGTH, "an Open without content");
-    if (outer > 2 && !check_state_length(reading, outer - 2u))
+    }
+    if (outer > 2 && !check_state_length(reading, outer - 2u)) {
         return false;
-    if (!read_byte(reading, &inner))
+    }
+    if (!read_byte(reading, &inner)) {
         return false;
-    if (outer != inner + 1 && outer != inner + 2)
+    }
+    if (outer != inner + 1 && outer != inner + 2) {
         return fail_tracker_message(reading, TRACKER_ERROR_LENGTH,
                                     "an Open with inconsistent lengths");
+    }
     return check_state_length(reading, inner) &&
            read_message_bytes(reading, inner, &reading->message.state);
 }
@@ -111,15 +121,19 @@ static bool read_versioned_close(struct tracker_reading *reading)
 {
     uint8_t outer;
     uint8_t inner;
-    if (!read_byte(reading, &outer))
+    if (!read_byte(reading, &outer)) {
         return false;
-    if (outer < 2)
+    }
+    if (outer < 2) {
         return fail_tracker_message(reading, TRACKER_ERROR_LENGTH, "a Close without an id");
-    if (!check_id_length(reading, outer - 1u) || !read_byte(reading, &inner))
+    }
+    if (!check_id_length(reading, outer - 1u) || !read_byte(reading, &inner)) {
         return false;
-    if (outer != inner + 1)
+    }
+    if (outer != inner + 1) {
         return fail_tracker_message(reading, TRACKER_ERROR_LENGTH,
                                     "a Close with inconsistent lengths");
+    }
     return read_message_bytes(reading, inner, &reading->message.id);
 }
 
@@ -129,25 +143,32 @@ static bool read_update(struct tracker_reading *reading, size_t width)
     const uint64_t fixed = 3 * width;
     uint64_t payload;
     uint64_t len;
-    if (!read_message_number(reading, width, &payload))
+    if (!read_message_number(reading, width, &payload)) {
         return false;
-    if (payload < fixed + 1)
+    }
+    if (payload < fixed + 1) {
         return fail_tracker_message(reading, TRACKER_ERROR_LENGTH, "an Update too short for an id");
-    if (payload - fixed > reading->limits.max_id + reading->limits.max_state)
+    }
+    if (payload - fixed > reading->limits.max_id + reading->limits.max_state) {
         return fail_tracker_message(reading, TRACKER_ERROR_LIMIT, "an Update over the limits");
+    }
     if (!read_message_number(reading, width, &reading->message.version) ||
-        !read_message_number(reading, width, &len))
+        !read_message_number(reading, width, &len)) {
         return false;
-    if (len > payload - fixed)
+    }
+    if (len > payload - fixed) {
         return fail_tracker_message(reading, TRACKER_ERROR_LENGTH, "an id longer than its Update");
+    }
     const uint64_t state_len = payload - fixed - len;
     if (!check_id_length(reading, len) || !check_state_length(reading, state_len) ||
         !read_message_bytes(reading, len, &reading->message.id) ||
-        !read_message_number(reading, width, &len))
+        !read_message_number(reading, width, &len)) {
         return false;
-    if (len != state_len)
+    }
+    if (len != state_len) {
         return fail_tracker_message(reading, TRACKER_ERROR_LENGTH,
                                     "lengths of an Update that do not add up");
+    }
     reading->message.has_version = true;
     return read_message_bytes(reading, len, &reading->message.state);
 }
@@ -175,22 +196,28 @@ static bool read_plain_update(struct tracker_reading *reading, enum tracker_upda
 {
     uint64_t first;
     uint64_t second;
-    if (!read_message_number(reading, width, &first))
+    if (!read_message_number(reading, width, &first)) {
         return false;
-    if (form == TRACKER_FORM_OUTER && first < width)
+    }
+    if (form == TRACKER_FORM_OUTER && first < width) {
         return fail_tracker_message(reading, TRACKER_ERROR_LENGTH, "an Update without content");
-    if (form == TRACKER_FORM_PLAIN || first < width)
+    }
+    if (form == TRACKER_FORM_PLAIN || first < width) {
         return check_state_length(reading, first) &&
                read_message_bytes(reading, first, &reading->message.state);
+    }
 
     const struct cursor content = reading->cursor;
-    if (!check_state_length(reading, first - width) || !read_unsigned(reading, width, &second))
+    if (!check_state_length(reading, first - width) || !read_unsigned(reading, width, &second)) {
         return false;
-    if (second == first - width)
+    }
+    if (second == first - width) {
         return read_message_bytes(reading, second, &reading->message.state);
-    if (form == TRACKER_FORM_OUTER)
+    }
+    if (form == TRACKER_FORM_OUTER) {
         return fail_tracker_message(reading, TRACKER_ERROR_LENGTH,
                                     "lengths of an Update that do not add up");
+    }
     reading->cursor = content;
     return check_state_length(reading, first) &&
            read_message_bytes(reading, first, &reading->message.state);
@@ -240,14 +267,17 @@ static bool settle_magic(struct tracker_reading *reading, const struct tracker_o
                          enum tracker_dialect *dialect)
 {
     uint8_t magic;
-    if (!read_byte(reading, &magic))
+    if (!read_byte(reading, &magic)) {
         return false;
-    if (magic != TRACKER_MAGIC_DOCUMENT && magic != TRACKER_MAGIC_ORIGINAL)
+    }
+    if (magic != TRACKER_MAGIC_DOCUMENT && magic != TRACKER_MAGIC_ORIGINAL) {
         return fail_tracker_message(reading, TRACKER_ERROR_MAGIC, "an unknown magic number");
-    if (magic == TRACKER_MAGIC_ORIGINAL)
+    }
+    if (magic == TRACKER_MAGIC_ORIGINAL) {
         *dialect = options->original;
-    else
+    } else {
         *dialect = options->wide ? TRACKER_WIDE : TRACKER_UNKNOWN;
+    }
     return true;
 }
 
@@ -255,11 +285,13 @@ static bool check_magic(struct tracker_reading *reading, enum tracker_dialect di
 {
     const bool document = tracker_has_document_magic(dialect);
     uint8_t magic;
-    if (!read_byte(reading, &magic))
+    if (!read_byte(reading, &magic)) {
         return false;
-    if (magic != (document ? TRACKER_MAGIC_DOCUMENT : TRACKER_MAGIC_ORIGINAL))
+    }
+    if (magic != (document ? TRACKER_MAGIC_DOCUMENT : TRACKER_MAGIC_ORIGINAL)) {
         return fail_tracker_message(reading, TRACKER_ERROR_MAGIC,
                                     "the magic number of another dialect");
+    }
     return true;
 }
 
@@ -269,11 +301,13 @@ static bool settle_document(struct tracker_reading *reading, uint8_t byte,
                             enum tracker_dialect *dialect)
 {
     struct cursor next = reading->cursor;
-    if (byte > TRACKER_ALL)
+    if (byte > TRACKER_ALL) {
         return fail_tracker_message(reading, TRACKER_ERROR_VERSION, "an unknown version or type");
+    }
     *dialect = TRACKER_PLAIN;
-    if (byte == PROTOCOL_VERSION && cursor_u8(&next) != TRACKER_MAGIC_DOCUMENT)
+    if (byte == PROTOCOL_VERSION && cursor_u8(&next) != TRACKER_MAGIC_DOCUMENT) {
         *dialect = TRACKER_VERSIONED;
+    }
     return true;
 }
 
@@ -283,20 +317,26 @@ static bool read_header(struct tracker_reading *reading, const struct tracker_op
 {
     uint8_t byte;
     if (*dialect == TRACKER_UNKNOWN ? !settle_magic(reading, options, dialect)
-                                    : !check_magic(reading, *dialect))
+                                    : !check_magic(reading, *dialect)) {
         return false;
-    if (!read_byte(reading, &byte))
-        return false;
-    if (*dialect == TRACKER_UNKNOWN && !settle_document(reading, byte, dialect))
-        return false;
-    if (tracker_has_version(*dialect)) {
-        if (byte != PROTOCOL_VERSION)
-            return fail_tracker_message(reading, TRACKER_ERROR_VERSION, "an unknown version");
-        if (!read_byte(reading, &byte))
-            return false;
     }
-    if (byte > TRACKER_ALL)
+    if (!read_byte(reading, &byte)) {
+        return false;
+    }
+    if (*dialect == TRACKER_UNKNOWN && !settle_document(reading, byte, dialect)) {
+        return false;
+    }
+    if (tracker_has_version(*dialect)) {
+        if (byte != PROTOCOL_VERSION) {
+            return fail_tracker_message(reading, TRACKER_ERROR_VERSION, "an unknown version");
+        }
+        if (!read_byte(reading, &byte)) {
+            return false;
+        }
+    }
+    if (byte > TRACKER_ALL) {
         return fail_tracker_message(reading, TRACKER_ERROR_TYPE, "an unknown type");
+    }
     reading->message.type = byte;
     return true;
 }
@@ -304,12 +344,15 @@ static bool read_header(struct tracker_reading *reading, const struct tracker_op
 static bool read_content(struct tracker_reading *reading, const struct tracker_options *options,
                          enum tracker_dialect dialect)
 {
-    if (dialect == TRACKER_VERSIONED)
+    if (dialect == TRACKER_VERSIONED) {
         return read_versioned(reading);
-    if (dialect == TRACKER_PLAIN)
+    }
+    if (dialect == TRACKER_PLAIN) {
         return read_plain(reading, options->update_form);
-    if (dialect == TRACKER_WIDE)
+    }
+    if (dialect == TRACKER_WIDE) {
         return read_wide(reading, options->update_form);
+    }
     return read_original(reading, dialect);
 }
 
@@ -333,11 +376,14 @@ struct tracker_result tracker_read(struct bytes input, const struct tracker_opti
                                    enum tracker_dialect *dialect, struct tracker_message *message)
 {
     size_t acks = 0;
-    if (*dialect == TRACKER_VERSIONED)
-        while (acks < input.len && input.data[acks] == ACK)
+    if (*dialect == TRACKER_VERSIONED) {
+        while (acks < input.len && input.data[acks] == ACK) {
             acks++;
-    if (acks == input.len)
+        }
+    }
+    if (acks == input.len) {
         return (struct tracker_result){.outcome = TRACKER_MORE, .consumed = acks};
+    }
 
     struct tracker_reading reading = {
         .cursor = cursor_over((struct bytes){input.data + acks, input.len - acks}),
@@ -367,36 +413,44 @@ static bool read_push_all(struct tracker_reading *reading, struct tracker_push *
     struct bytes state;
     uint8_t len;
     uint8_t version;
-    if (!read_byte(reading, &len))
+    if (!read_byte(reading, &len)) {
         return false;
-    if (len == 0)
+    }
+    if (len == 0) {
         return fail_tracker_message(reading, TRACKER_ERROR_LENGTH,
                                     "an Update all without the map's version");
-    if (!read_message_bytes(reading, len, &content))
+    }
+    if (!read_message_bytes(reading, len, &content)) {
         return false;
+    }
     push->version = content.data[0];
     push->entries = (struct bytes){content.data + 1, content.len - 1};
     struct bytes left = push->entries;
     while (tracker_all_next(&left, &version, &id, &state))
         ;
-    if (left.len > 0)
+    if (left.len > 0) {
         return fail_tracker_message(reading, TRACKER_ERROR_LENGTH,
                                     "entries with inconsistent lengths");
+    }
     return true;
 }
 
 static bool read_tracker_push(struct tracker_reading *reading, struct tracker_push *push)
 {
     enum tracker_dialect dialect = TRACKER_VERSIONED;
-    if (!read_header(reading, NULL, &dialect))
+    if (!read_header(reading, NULL, &dialect)) {
         return false;
+    }
     push->type = reading->message.type;
-    if (push->type == TRACKER_ALL)
+    if (push->type == TRACKER_ALL) {
         return read_push_all(reading, push);
-    if (push->type != TRACKER_UPDATE)
+    }
+    if (push->type != TRACKER_UPDATE) {
         return fail_tracker_message(reading, TRACKER_ERROR_TYPE, "a type that only clients send");
-    if (!read_update(reading, WIDTH_BYTE))
+    }
+    if (!read_update(reading, WIDTH_BYTE)) {
         return false;
+    }
     push->version = (uint8_t)reading->message.version;
     push->id = reading->message.id;
     push->state = reading->message.state;
@@ -411,8 +465,9 @@ struct tracker_result tracker_read_push(struct bytes input, struct tracker_push 
     };
     struct tracker_push read = {0};
     const bool done = read_tracker_push(&reading, &read);
-    if (done)
+    if (done) {
         *push = read;
+    }
     return result_of(&reading, done, input, 0);
 }
 
@@ -423,8 +478,9 @@ bool tracker_all_next(struct bytes *entries, uint8_t *version, struct bytes *id,
     *version = cursor_u8(&cursor);
     *id = cursor_take(&cursor, cursor_u8(&cursor));
     *state = cursor_take(&cursor, cursor_u8(&cursor));
-    if (cursor.failed || id->len == 0)
+    if (cursor.failed || id->len == 0) {
         return false;
+    }
     *entries = (struct bytes){cursor.at, cursor_left(&cursor)};
     return true;
 }

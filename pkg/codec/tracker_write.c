@@ -6,19 +6,21 @@
 /* A length and its bytes. A length that one byte cannot hold fails the writer. */
 static void write_sized(struct writer *to, size_t width, struct bytes bytes)
 {
-    if (width == WIDTH_LONG)
+    if (width == WIDTH_LONG) {
         writer_u64(to, bytes.len);
-    else if (bytes.len > BYTE_MAX)
+    } else if (bytes.len > BYTE_MAX) {
         to->failed = true;
-    else
+    } else {
         writer_u8(to, (uint8_t)bytes.len);
+    }
     writer_bytes(to, bytes);
 }
 
 static void write_length(struct writer *to, size_t len)
 {
-    if (len > BYTE_MAX)
+    if (len > BYTE_MAX) {
         to->failed = true;
+    }
     writer_u8(to, (uint8_t)len);
 }
 
@@ -29,12 +31,13 @@ void tracker_write_ack(struct writer *to, bool accepted)
 
 void tracker_write_id(struct writer *to, enum tracker_dialect dialect, struct bytes id)
 {
-    if (dialect == TRACKER_VERSIONED)
+    if (dialect == TRACKER_VERSIONED) {
         write_sized(to, WIDTH_BYTE, id);
-    else if (dialect == TRACKER_2013)
+    } else if (dialect == TRACKER_2013) {
         writer_bytes(to, id);
-    else
+    } else {
         tracker_write_ack(to, true);
+    }
 }
 
 bool tracker_fits(struct bytes id, struct bytes state)
@@ -81,8 +84,9 @@ void tracker_all_entry(struct writer *to, uint8_t version, struct bytes id, stru
 
 void tracker_all_end(struct writer *to, const struct tracker_all *all)
 {
-    if (to->failed)
+    if (to->failed) {
         return;
+    }
     const size_t content = to->len - all->start - TRACKER_PUSH_HEADER;
     assert(content <= BYTE_MAX);
     to->data[all->start + TRACKER_PUSH_HEADER - 1] = (uint8_t)content;
@@ -92,8 +96,9 @@ void tracker_write_map_text(struct writer *to, const struct bytes (*pairs)[2], s
 {
     writer_u8(to, '{');
     for (size_t i = 0; i < count; i++) {
-        if (i > 0)
+        if (i > 0) {
             writer_string(to, ", ");
+        }
         writer_bytes(to, pairs[i][0]);
         writer_u8(to, '=');
         writer_bytes(to, pairs[i][1]);
@@ -103,14 +108,15 @@ void tracker_write_map_text(struct writer *to, const struct bytes (*pairs)[2], s
 
 void tracker_write_map_reply(struct writer *to, enum tracker_dialect dialect, struct bytes text)
 {
-    if (dialect == TRACKER_2014 || dialect == TRACKER_WIDE)
+    if (dialect == TRACKER_2014 || dialect == TRACKER_WIDE) {
         write_sized(to, WIDTH_LONG, text);
-    else if (dialect == TRACKER_2013)
+    } else if (dialect == TRACKER_2013) {
         tracker_write_ack(to, true);
-    else if (text.len > BYTE_MAX)
+    } else if (text.len > BYTE_MAX) {
         writer_u8(to, 0);
-    else
+    } else {
         write_sized(to, WIDTH_BYTE, text);
+    }
 }
 
 static void write_message_header(struct writer *to, enum tracker_dialect dialect,
@@ -118,16 +124,18 @@ static void write_message_header(struct writer *to, enum tracker_dialect dialect
 {
     writer_u8(to, tracker_has_document_magic(dialect) ? TRACKER_MAGIC_DOCUMENT
                                                       : TRACKER_MAGIC_ORIGINAL);
-    if (tracker_has_version(dialect))
+    if (tracker_has_version(dialect)) {
         writer_u8(to, PROTOCOL_VERSION);
+    }
     writer_u8(to, (uint8_t)type);
 }
 
 void tracker_write_open(struct writer *to, enum tracker_dialect dialect, struct bytes state)
 {
     write_message_header(to, dialect, TRACKER_OPEN);
-    if (dialect == TRACKER_VERSIONED)
+    if (dialect == TRACKER_VERSIONED) {
         write_length(to, state.len + 1);
+    }
     write_sized(to,
                 dialect == TRACKER_VERSIONED || dialect == TRACKER_PLAIN ? WIDTH_BYTE : WIDTH_LONG,
                 state);
@@ -174,7 +182,8 @@ void tracker_write_update(struct writer *to, enum tracker_dialect dialect, struc
 
 void tracker_write_get(struct writer *to, enum tracker_dialect dialect)
 {
-    if (dialect == TRACKER_VERSIONED)
+    if (dialect == TRACKER_VERSIONED) {
         to->failed = true;
+    }
     write_message_header(to, dialect, TRACKER_ALL);
 }

@@ -49,15 +49,19 @@ bool turntable_is_user(struct bytes id)
 {
     size_t colon = 0;
 
-    while (colon < id.len && id.data[colon] >= '0' && id.data[colon] <= '9')
+    while (colon < id.len && id.data[colon] >= '0' && id.data[colon] <= '9') {
         colon++;
-    if (colon == 0 || colon > TURNTABLE_TEAM_MAX || colon == id.len || id.data[colon] != ':')
+    }
+    if (colon == 0 || colon > TURNTABLE_TEAM_MAX || colon == id.len || id.data[colon] != ':') {
         return false;
-    if (id.len - colon - 1 == 0 || id.len - colon - 1 > TURNTABLE_USER_MAX)
+    }
+    if (id.len - colon - 1 == 0 || id.len - colon - 1 > TURNTABLE_USER_MAX) {
         return false;
+    }
     for (size_t i = colon + 1; i < id.len; i++) {
-        if (!is_user_character(id.data[i]))
+        if (!is_user_character(id.data[i])) {
             return false;
+        }
     }
     return true;
 }
@@ -69,14 +73,16 @@ bool turntable_is_any_user(struct bytes id)
 
 bool turntable_is_room(struct bytes name, size_t max)
 {
-    if (name.len == 0 || name.len > max || !bytes_is_utf8(name))
+    if (name.len == 0 || name.len > max || !bytes_is_utf8(name)) {
         return false;
+    }
     for (size_t i = 0; i < name.len; i++) {
         const uint8_t byte = name.data[i];
 
         /* U+0080 to U+009F are control characters too, C2 80 to C2 9F. */
-        if (byte < 0x20 || byte == 0x7f || (byte == 0xc2 && name.data[i + 1] < 0xa0))
+        if (byte < 0x20 || byte == 0x7f || (byte == 0xc2 && name.data[i + 1] < 0xa0)) {
             return false;
+        }
     }
     return true;
 }
@@ -128,12 +134,14 @@ static bool is_integer_id(const struct turntable_reading *reading, const struct 
 {
     struct bytes digits;
 
-    if (reading->limits->strict || value == NULL || json_value_type(value) != JSON_TYPE_NUMBER)
+    if (reading->limits->strict || !value || json_value_type(value) != JSON_TYPE_NUMBER) {
         return false;
+    }
     digits = json_value_raw(value);
     for (size_t i = digits.data[0] == '-'; i < digits.len; i++) {
-        if (digits.data[i] < '0' || digits.data[i] > '9')
+        if (digits.data[i] < '0' || digits.data[i] > '9') {
             return false;
+        }
     }
     return true;
 }
@@ -141,7 +149,7 @@ static bool is_integer_id(const struct turntable_reading *reading, const struct 
 static const struct json_value *require_id(struct turntable_reading *reading,
                                            const struct json_value *object, const char *key)
 {
-    const struct json_value *value = object != NULL ? json_value_member(object, key) : NULL;
+    const struct json_value *value = object ? json_value_member(object, key) : NULL;
 
     return is_integer_id(reading, value) ? value
                                          : require_member(reading, object, key, JSON_TYPE_STRING);
@@ -165,13 +173,15 @@ static bool read_user(struct turntable_reading *reading, const struct json_value
                       struct bytes *id)
 {
     *id = member_id(reading, value);
-    if (turntable_message_failed(reading))
+    if (turntable_message_failed(reading)) {
         return false;
-    if (reading->limits->strict)
+    }
+    if (reading->limits->strict) {
         return turntable_is_user(*id) ||
                fail_turntable_message(
                    reading, value, TURNTABLE_CODE_BAD_ID,
                    "a user id is expected: digits, a colon, 1 to 64 of A-Z a-z 0-9 . _ -");
+    }
     return turntable_is_any_user(*id) ||
            fail_turntable_message(
                reading, value, TURNTABLE_CODE_BAD_ID,
@@ -183,10 +193,12 @@ static bool read_entry(struct turntable_reading *reading, const struct json_valu
                        struct bytes *id)
 {
     *id = member_id(reading, value);
-    if (turntable_message_failed(reading))
+    if (turntable_message_failed(reading)) {
         return false;
-    if (id->len == 0)
+    }
+    if (id->len == 0) {
         return fail_turntable_message(reading, value, TURNTABLE_CODE_BAD_ID, "an empty id");
+    }
     return id->len <= reading->limits->id ||
            fail_turntable_message(reading, value, TURNTABLE_CODE_BAD_ID,
                                   "an id longer than allowed");
@@ -200,13 +212,15 @@ static bool read_ids(struct turntable_reading *reading, const struct json_value 
     const size_t count = json_value_count(array);
     const struct json_value *value = json_value_first(array);
 
-    if (count > reading->limits->ids)
+    if (count > reading->limits->ids) {
         return fail_turntable_message(reading, array, TURNTABLE_CODE_LIMIT,
                                       "more ids than allowed");
+    }
     message->ids = mem_zalloc(count + 1, sizeof *message->ids);
     for (size_t i = 0; i < count; i++, value = json_value_next(value)) {
-        if (!read_id(reading, value, &message->ids[i]))
+        if (!read_id(reading, value, &message->ids[i])) {
             return false;
+        }
     }
     message->id_count = unique_keep_first(message->ids, count);
     return true;
@@ -217,11 +231,13 @@ static bool read_room(struct turntable_reading *reading, const struct json_value
     const struct bytes name = member_text(reading, value);
 
     reading->message->channel = name;
-    if (turntable_message_failed(reading))
+    if (turntable_message_failed(reading)) {
         return false;
-    if (name.len > reading->limits->room)
+    }
+    if (name.len > reading->limits->room) {
         return fail_turntable_message(reading, value, TURNTABLE_CODE_BAD_ROOM,
                                       "a room's name longer than allowed");
+    }
     return turntable_is_room(name, reading->limits->room) ||
            fail_turntable_message(reading, value, TURNTABLE_CODE_BAD_ROOM,
                                   name.len == 0 ? "a room's name is empty"
@@ -232,11 +248,13 @@ static bool read_idme(struct turntable_reading *reading)
 {
     const struct json_value *token;
 
-    if (!read_user(reading, require_id(reading, reading->root, "data"), &reading->message->user))
+    if (!read_user(reading, require_id(reading, reading->root, "data"), &reading->message->user)) {
         return false;
+    }
     token = optional_member(reading, reading->root, "token", JSON_TYPE_STRING);
-    if (token == NULL)
+    if (!token) {
         return !turntable_message_failed(reading);
+    }
     reading->message->token = member_text(reading, token);
     return reading->message->token.len <= reading->limits->token ||
            fail_turntable_message(reading, token, TURNTABLE_CODE_LIMIT,
@@ -255,15 +273,17 @@ static bool read_status(struct turntable_reading *reading)
     const struct json_value *data = require_data(reading, JSON_TYPE_STRING);
     const struct bytes name = member_text(reading, data);
 
-    if (turntable_message_failed(reading))
+    if (turntable_message_failed(reading)) {
         return false;
-    if (bytes_equal(name, BYTES_LITERAL("busy")))
+    }
+    if (bytes_equal(name, BYTES_LITERAL("busy"))) {
         reading->message->status = TURNTABLE_BUSY;
-    else if (bytes_equal(name, BYTES_LITERAL("online")))
+    } else if (bytes_equal(name, BYTES_LITERAL("online"))) {
         reading->message->status = TURNTABLE_ONLINE;
-    else
+    } else {
         return fail_turntable_message(reading, data, TURNTABLE_CODE_BAD_STATUS,
                                       "online or busy is expected");
+    }
     return true;
 }
 
@@ -273,11 +293,11 @@ static bool read_joingame(struct turntable_reading *reading)
     const struct json_value *invite;
 
     if (!read_room(reading, require_member(reading, data, "channel", JSON_TYPE_STRING)) ||
-        !read_user(reading, require_id(reading, data, "self"), &reading->message->user))
+        !read_user(reading, require_id(reading, data, "self"), &reading->message->user)) {
         return false;
+    }
     invite = optional_member(reading, data, "invite", JSON_TYPE_ARRAY);
-    return invite != NULL ? read_ids(reading, invite, read_user)
-                          : !turntable_message_failed(reading);
+    return invite ? read_ids(reading, invite, read_user) : !turntable_message_failed(reading);
 }
 
 static bool read_action(struct turntable_reading *reading, const struct json_value *value,
@@ -285,14 +305,16 @@ static bool read_action(struct turntable_reading *reading, const struct json_val
 {
     struct bytes from;
 
-    if (!json_value_expect(value, JSON_TYPE_OBJECT, &reading->error->detail))
+    if (!json_value_expect(value, JSON_TYPE_OBJECT, &reading->error->detail)) {
         return false;
+    }
     action->action = value;
     action->timestamp = optional_member(reading, value, "timestamp", JSON_TYPE_NUMBER);
     action->from = optional_id(reading, value, "from");
     action->data = json_value_member(value, "data");
-    if (action->from != NULL)
+    if (action->from) {
         return read_user(reading, action->from, &from);
+    }
     return !turntable_message_failed(reading);
 }
 
@@ -303,20 +325,24 @@ static bool read_game_message(struct turntable_reading *reading)
     const struct json_value *actions;
     const struct json_value *value;
 
-    if (!read_room(reading, require_member(reading, data, "channel", JSON_TYPE_STRING)))
+    if (!read_room(reading, require_member(reading, data, "channel", JSON_TYPE_STRING))) {
         return false;
+    }
     actions = require_member(reading, data, "actions", JSON_TYPE_ARRAY);
-    if (actions == NULL)
+    if (!actions) {
         return false;
+    }
     message->action_count = json_value_count(actions);
-    if (message->action_count > reading->limits->actions)
+    if (message->action_count > reading->limits->actions) {
         return fail_turntable_message(reading, actions, TURNTABLE_CODE_LIMIT,
                                       "more actions than allowed");
+    }
     message->actions = mem_zalloc(message->action_count + 1, sizeof *message->actions);
     value = json_value_first(actions);
     for (size_t i = 0; i < message->action_count; i++, value = json_value_next(value)) {
-        if (!read_action(reading, value, &message->actions[i]))
+        if (!read_action(reading, value, &message->actions[i])) {
             return false;
+        }
     }
     return true;
 }
@@ -334,9 +360,10 @@ static bool read_whothere(struct turntable_reading *reading)
         optional_member(reading, reading->root, "data", JSON_TYPE_OBJECT);
     const struct json_value *channel = NULL;
 
-    if (data != NULL)
+    if (data) {
         channel = optional_member(reading, data, "channel", JSON_TYPE_STRING);
-    return channel != NULL ? read_room(reading, channel) : !turntable_message_failed(reading);
+    }
+    return channel ? read_room(reading, channel) : !turntable_message_failed(reading);
 }
 
 static const struct {
@@ -365,8 +392,9 @@ static void remember_command(struct turntable_error *error, struct bytes name)
 
     if (len >= sizeof error->command) {
         len = sizeof error->command - 1;
-        while (len > 0 && (name.data[len] & 0xc0) == 0x80) /* not within a character */
+        while (len > 0 && (name.data[len] & 0xc0) == 0x80) { /* not within a character */
             len--;
+        }
     }
     memcpy(error->command, name.data, len);
     error->command[len] = '\0';
@@ -378,8 +406,9 @@ static bool read_command(struct turntable_reading *reading)
         require_member(reading, reading->root, "command", JSON_TYPE_STRING);
     const struct bytes name = member_text(reading, value);
 
-    if (turntable_message_failed(reading))
+    if (turntable_message_failed(reading)) {
         return false;
+    }
     remember_command(reading->error, name);
     for (size_t i = 0; i < TURNTABLE_COMMANDS; i++) {
         if (bytes_equal(name, bytes_from_string(commands[i].name))) {
@@ -400,15 +429,16 @@ bool turntable_read(struct bytes text, const struct turntable_limits *limits,
     memset(error, 0, sizeof *error);
     message->text = text;
     message->document = json_document_parse(text, &limits->json, &error->detail);
-    if (message->document == NULL) {
+    if (!message->document) {
         error->code = json_fault_is_limit(error->detail.fault) ? TURNTABLE_CODE_LIMIT
                                                                : TURNTABLE_CODE_BAD_JSON;
         return false;
     }
     error->code = TURNTABLE_CODE_BAD_MESSAGE;
     reading.root = json_document_root(message->document);
-    if (read_command(&reading))
+    if (read_command(&reading)) {
         return true;
+    }
     turntable_message_free(message);
     return false;
 }

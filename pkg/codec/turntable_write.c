@@ -34,8 +34,9 @@ static void end_object(struct json_writer *json)
 static void write_array(struct json_writer *json, const struct bytes *texts, size_t count)
 {
     json_write_array_begin(json);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         json_write_text(json, texts[i]);
+    }
     json_write_array_end(json);
 }
 
@@ -51,8 +52,9 @@ size_t turntable_write_userchange(struct writer *to, const struct turntable_chan
 {
     struct json_writer json = begin_object(to, "userchange");
 
-    if (count > TURNTABLE_CHUNK)
+    if (count > TURNTABLE_CHUNK) {
         count = TURNTABLE_CHUNK;
+    }
     for (size_t i = 0; i < count; i++) {
         json_write_key(&json, changes[i].id);
         json_write_text(&json, bytes_from_string(turntable_status_name(changes[i].status)));
@@ -90,10 +92,11 @@ size_t turntable_write_there(struct writer *to, const struct bytes *ids, size_t 
 
     json_write_array_begin(&json);
     for (size_t i = 0; i < count; i++) {
-        if (json_is_text(ids[i]))
+        if (json_is_text(ids[i])) {
             json_write_text(&json, ids[i]);
-        else
+        } else {
             left_out++;
+        }
     }
     json_write_array_end(&json);
     end_turntable_message(&json);
@@ -145,8 +148,9 @@ static void write_game_message(struct json_writer *json, const struct turntable_
     json_write_member(json, "channel", message->channel);
     json_write_name(json, "actions");
     json_write_array_begin(json);
-    for (size_t i = 0; i < message->action_count; i++)
+    for (size_t i = 0; i < message->action_count; i++) {
         json_write_raw(json, json_value_raw(message->actions[i].action));
+    }
     json_write_array_end(json);
     json_write_object_end(json);
 }
@@ -154,8 +158,9 @@ static void write_game_message(struct json_writer *json, const struct turntable_
 static void write_channel(struct json_writer *json, const struct turntable_message *message)
 {
     json_write_object_begin(json);
-    if (message->channel.data != NULL)
+    if (message->channel.data) {
         json_write_member(json, "channel", message->channel);
+    }
     json_write_object_end(json);
 }
 
@@ -166,8 +171,9 @@ void turntable_write_message(struct writer *to, const struct turntable_message *
     switch (message->command) {
     case TURNTABLE_IDME:
         json_write_text(&json, message->user);
-        if (message->token.data != NULL)
+        if (message->token.data) {
             json_write_member(&json, "token", message->token);
+        }
         break;
     case TURNTABLE_SUBSCRIBE:
     case TURNTABLE_UNSUBSCRIBE:

@@ -24,8 +24,9 @@ static int compare_ranked(const void *left, const void *right)
 static void mark_pairwise(const struct bytes *texts, size_t count, bool *repeated)
 {
     for (size_t i = 0; i < count; i++) {
-        for (size_t j = 0; j < i && !repeated[i]; j++)
+        for (size_t j = 0; j < i && !repeated[i]; j++) {
             repeated[i] = bytes_equal(texts[i], texts[j]);
+        }
     }
 }
 
@@ -33,20 +34,23 @@ static void mark_sorted(const struct bytes *texts, size_t count, bool *repeated)
 {
     struct ranked *ranked = mem_zalloc(count, sizeof *ranked);
 
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         ranked[i] = (struct ranked){texts[i], i};
+    }
     qsort(ranked, count, sizeof *ranked, compare_ranked);
-    for (size_t i = 1; i < count; i++)
+    for (size_t i = 1; i < count; i++) {
         repeated[ranked[i].index] = bytes_equal(ranked[i].text, ranked[i - 1].text);
+    }
     free(ranked);
 }
 
 static void mark_repeated(const struct bytes *texts, size_t count, bool *repeated)
 {
-    if (count <= PAIRWISE)
+    if (count <= PAIRWISE) {
         mark_pairwise(texts, count, repeated);
-    else
+    } else {
         mark_sorted(texts, count, repeated);
+    }
 }
 
 size_t unique_first_repeat(const struct bytes *texts, size_t count)
@@ -56,10 +60,12 @@ size_t unique_first_repeat(const struct bytes *texts, size_t count)
     size_t first = 0;
 
     mark_repeated(texts, count, repeated);
-    while (first < count && !repeated[first])
+    while (first < count && !repeated[first]) {
         first++;
-    if (repeated != few)
+    }
+    if (repeated != few) {
         free(repeated);
+    }
     return first;
 }
 
@@ -71,10 +77,12 @@ size_t unique_keep_first(struct bytes *texts, size_t count)
 
     mark_repeated(texts, count, repeated);
     for (size_t i = 0; i < count; i++) {
-        if (!repeated[i])
+        if (!repeated[i]) {
             texts[kept++] = texts[i];
+        }
     }
-    if (repeated != few)
+    if (repeated != few) {
         free(repeated);
+    }
     return kept;
 }

@@ -20,19 +20,24 @@ void verify_write(struct writer *to, uint64_t number)
 
 bool verify_read(struct bytes packet, uint64_t *number)
 {
-    if (packet.len <= HEAD_LENGTH || memcmp(packet.data, head, HEAD_LENGTH) != 0)
+    if (packet.len <= HEAD_LENGTH || memcmp(packet.data, head, HEAD_LENGTH) != 0) {
         return false;
+    }
     packet.data += HEAD_LENGTH;
     packet.len -= HEAD_LENGTH;
-    if (packet.data[packet.len - 1] == '\n')
+    if (packet.data[packet.len - 1] == '\n') {
         packet.len--;
-    if (packet.len > 0 && packet.data[packet.len - 1] == '\r')
+    }
+    if (packet.len > 0 && packet.data[packet.len - 1] == '\r') {
         packet.len--;
-    if (packet.len < 4 || packet.len > 15 || packet.data[0] == '0')
+    }
+    if (packet.len < 4 || packet.len > 15 || packet.data[0] == '0') {
         return false;
+    }
     for (size_t i = 0; i < packet.len; i++) {
-        if (packet.data[i] < '0' || packet.data[i] > '9')
+        if (packet.data[i] < '0' || packet.data[i] > '9') {
             return false;
+        }
     }
     *number = bytes_decimal(packet);
     return true;

@@ -39,10 +39,12 @@ struct config *config_create(void)
 
 void config_destroy(struct config **config)
 {
-    if (*config == NULL)
+    if (!*config) {
         return;
-    for (size_t i = 0; i < (*config)->count; i++)
+    }
+    for (size_t i = 0; i < (*config)->count; i++) {
         free((*config)->slots[i].standard);
+    }
     free((*config)->slots);
     free(*config);
     *config = NULL;
@@ -54,7 +56,7 @@ static void store_default(const struct config_setting *setting, void *values)
     struct config_value value;
     char *message = value_parse(setting, setting->standard, &value);
 
-    if (message != NULL) {
+    if (message) {
         log_error("invalid_default", LOG_STRING("setting", message));
         abort();
     }
@@ -65,9 +67,10 @@ static const struct config_rename *rename_of(const struct config_module *module,
 {
     const struct config_rename *rename = module->renames;
 
-    for (; rename != NULL && rename->former != NULL; rename++) {
-        if (strcmp(rename->key, key) == 0)
+    for (; rename && rename->former; rename++) {
+        if (strcmp(rename->key, key) == 0) {
             return rename;
+        }
     }
     return NULL;
 }
@@ -75,11 +78,12 @@ static const struct config_rename *rename_of(const struct config_module *module,
 void config_add(struct config *config, const struct config_module *module, void *values)
 {
     memset(values, 0, module->values_size);
-    for (const struct config_setting *setting = module->settings; setting->key != NULL; setting++) {
+    for (const struct config_setting *setting = module->settings; setting->key; setting++) {
         assert(setting->min <= setting->max);
-        assert(setting->type != CONFIG_ENUM || setting->choices != NULL);
-        for (size_t i = 0; i < config->count; i++)
+        assert(setting->type != CONFIG_ENUM || setting->choices);
+        for (size_t i = 0; i < config->count; i++) {
             assert(strcmp(config->slots[i].setting->key, setting->key) != 0);
+        }
         config->slots = mem_realloc(config->slots, (config->count + 1) * sizeof config->slots[0]);
         config->slots[config->count++] = (struct config_slot){
             .setting = setting, .rename = rename_of(module, setting->key), .values = values};
@@ -90,8 +94,9 @@ void config_add(struct config *config, const struct config_module *module, void 
 static struct config_slot *slot_of(const struct config *config, const char *key)
 {
     for (size_t i = 0; i < config->count; i++) {
-        if (strcmp(config->slots[i].setting->key, key) == 0)
+        if (strcmp(config->slots[i].setting->key, key) == 0) {
             return &config->slots[i];
+        }
     }
     return NULL;
 }
@@ -108,8 +113,9 @@ const struct config_rename *config_renamed(const struct config *config, size_t i
     for (size_t i = 0; i < config->count; i++) {
         const struct config_slot *slot = &config->slots[i];
 
-        if ((slot->is_former_given || slot->is_former_option) && index-- == 0)
+        if ((slot->is_former_given || slot->is_former_option) && index-- == 0) {
             return slot->rename;
+        }
     }
     return NULL;
 }
@@ -120,10 +126,11 @@ void config_note_option(struct config *config, const struct config_module *modul
     for (size_t i = 0; i < config->count; i++) {
         struct config_slot *slot = &config->slots[i];
 
-        if (slot->rename != NULL && config_find_setting(module, slot->setting->key) &&
+        if (slot->rename && config_find_setting(module, slot->setting->key) &&
             key_match_option(slot->setting, slot->setting->key, option) == KEY_NO_MATCH &&
-            key_match_option(slot->setting, slot->rename->former, option) != KEY_NO_MATCH)
+            key_match_option(slot->setting, slot->rename->former, option) != KEY_NO_MATCH) {
             slot->is_former_option = true;
+        }
     }
 }
 
@@ -133,14 +140,15 @@ void config_set_default(struct config *config, const char *key, const char *text
     struct config_value value;
     char *message;
 
-    assert(slot != NULL);
+    assert(slot);
     message = value_parse(slot->setting, text, &value);
-    assert(message == NULL);
+    assert(!message);
     free(message);
     free(slot->standard);
     slot->standard = mem_strdup(text);
-    if (slot->source == SOURCE_DEFAULT)
+    if (slot->source == SOURCE_DEFAULT) {
         value_store(slot->setting, slot->values, &value);
+    }
     value_release(&value);
 }
 
@@ -157,8 +165,9 @@ static struct staging staging_begin(const struct config *config)
 
 static void staging_end(struct staging *staging)
 {
-    for (size_t i = 0; i < staging->config->count; i++)
+    for (size_t i = 0; i < staging->config->count; i++) {
         free(staging->values[i].text);
+    }
     free(staging->values);
 }
 
@@ -168,7 +177,7 @@ static enum key_match match_slot(const struct config_slot *slot, const char *nam
     enum key_match match = matches(slot->setting, slot->setting->key, name);
 
     *is_former = false;
-    if (match == KEY_NO_MATCH && slot->rename != NULL) {
+    if (match == KEY_NO_MATCH && slot->rename) {
         match = matches(slot->setting, slot->rename->former, name);
         *is_former = match != KEY_NO_MATCH;
     }
@@ -185,8 +194,9 @@ static struct named_slot find_slot(const struct config *config, const char *name
         enum key_match now = match_slot(&config->slots[i], name, matches, &is_former);
 
         /* A setting named KEY_file takes precedence over the file of KEY. */
-        if (now == KEY_MATCHES || (now == KEY_NAMES_FILE && found.match == KEY_NO_MATCH))
+        if (now == KEY_MATCHES || (now == KEY_NAMES_FILE && found.match == KEY_NO_MATCH)) {
             found = (struct named_slot){i, now, is_former};
+        }
     }
     return found;
 }
@@ -224,11 +234,11 @@ static char *stage_value(struct staging *staging, struct named_slot named, const
         message = file_read_value(setting->key, text, &contents);
         text = contents;
     }
-    if (message == NULL) {
+    if (!message) {
         message = value_parse(setting, text, &value);
         value_release(&value);
     }
-    if (message == NULL) {
+    if (!message) {
         free(staged->text);
         staged->text = mem_strdup(text);
         staged->source = source;
@@ -243,8 +253,9 @@ static char *name_setting(const struct config *config, struct named_slot named)
 {
     const struct config_slot *slot = &config->slots[named.index];
 
-    if (named.is_former)
+    if (named.is_former) {
         return mem_format("%s, which is now %s,", slot->rename->former, slot->rename->key);
+    }
     return mem_strdup(slot->setting->key);
 }
 
@@ -268,10 +279,11 @@ static char *on_file_pair(void *arg, const char *key, const char *text, unsigned
         const char *nearest = find_nearest(config, key, false);
 
         return mem_format("unknown key \"%s\"; the nearest is \"%s\"", key,
-                          nearest == NULL ? "" : nearest);
+                          !nearest ? "" : nearest);
     }
-    if (staging->values[named.index].line != 0)
+    if (staging->values[named.index].line != 0) {
         return refuse_second_line(staging, named);
+    }
     staging->values[named.index].line = line;
     return stage_value(staging, named, text, SOURCE_FILE);
 }
@@ -290,13 +302,14 @@ static char *stage_variable(struct staging *staging, const char *variable)
     const char *nearest;
     struct named_slot named;
 
-    if (equals == NULL)
+    if (!equals) {
         return NULL;
+    }
     name = mem_dup(variable, (size_t)(equals - variable));
     named = find_slot(config, name, key_match_environment);
     if (named.match == KEY_NO_MATCH) {
         nearest = find_nearest(config, name, true);
-        key = key_environment_name(nearest == NULL ? "" : nearest);
+        key = key_environment_name(!nearest ? "" : nearest);
         message = mem_format("environment: unknown variable %s; the nearest is %s", name, key);
         free(key);
     } else if (staging->values[named.index].source == SOURCE_ENVIRONMENT) {
@@ -305,8 +318,9 @@ static char *stage_variable(struct staging *staging, const char *variable)
         free(key);
     } else {
         reason = stage_value(staging, named, equals + 1, SOURCE_ENVIRONMENT);
-        if (reason != NULL)
+        if (reason) {
             message = mem_format("environment: %s: %s", name, reason);
+        }
     }
     free(reason);
     free(name);
@@ -318,10 +332,11 @@ static char *stage_environment(struct staging *staging, char *const *environment
     static const char ours[] = "TRACKER_", tests[] = "TRACKER_TEST_";
     char *message = NULL;
 
-    for (; *environment != NULL && message == NULL; environment++) {
+    for (; *environment && !message; environment++) {
         if (strncmp(*environment, ours, sizeof ours - 1) == 0 &&
-            strncmp(*environment, tests, sizeof tests - 1) != 0)
+            strncmp(*environment, tests, sizeof tests - 1) != 0) {
             message = stage_variable(staging, *environment);
+        }
     }
     return message;
 }
@@ -333,19 +348,21 @@ static char *stage_assignment(struct staging *staging, const char *assignment)
     char *key, *reason, *message = NULL;
     struct named_slot named;
 
-    if (equals == NULL)
+    if (!equals) {
         return mem_format("command line: \"%s\" is not KEY=VALUE", assignment);
+    }
     key = mem_dup(assignment, (size_t)(equals - assignment));
     named = find_slot(config, key, key_match);
     if (named.match == KEY_NO_MATCH) {
         const char *nearest = find_nearest(config, key, false);
 
         message = mem_format("command line: unknown key \"%s\"; the nearest is \"%s\"", key,
-                             nearest == NULL ? "" : nearest);
+                             !nearest ? "" : nearest);
     } else {
         reason = stage_value(staging, named, equals + 1, SOURCE_FLAG);
-        if (reason != NULL)
+        if (reason) {
             message = mem_format("command line: %s", reason);
+        }
         free(reason);
     }
     free(key);
@@ -358,7 +375,7 @@ static struct config_value parse_judged(const struct config_setting *setting, co
     struct config_value value;
     char *message = value_parse(setting, text, &value);
 
-    assert(message == NULL);
+    assert(!message);
     free(message);
     return value;
 }
@@ -372,8 +389,9 @@ static void commit_load(struct config *config, const struct staging *staging)
         struct config_value value;
 
         slot->is_former_given |= staged->is_former_given;
-        if (staged->text == NULL || slot->source > staged->source)
+        if (!staged->text || slot->source > staged->source) {
             continue;
+        }
         value = parse_judged(slot->setting, staged->text);
         value_store(slot->setting, slot->values, &value);
         slot->source = staged->source;
@@ -382,8 +400,9 @@ static void commit_load(struct config *config, const struct staging *staging)
 
 static char *finish_load(struct config *config, struct staging *staging, char *message)
 {
-    if (message == NULL)
+    if (!message) {
         commit_load(config, staging);
+    }
     staging_end(staging);
     return message;
 }
@@ -414,16 +433,16 @@ char *config_set(struct config *config, const char *assignment)
 static bool commit_reloaded(struct config_slot *slot, const struct staged *staged)
 {
     const struct config_setting *setting = slot->setting;
-    const char *standard = slot->standard != NULL ? slot->standard : setting->standard;
-    struct config_value value =
-        parse_judged(setting, staged->text != NULL ? staged->text : standard);
+    const char *standard = slot->standard ? slot->standard : setting->standard;
+    struct config_value value = parse_judged(setting, staged->text ? staged->text : standard);
     bool differs = !value_is_stored(setting, slot->values, &value);
 
     slot->is_former_given = staged->is_former_given;
     if (!differs || (setting->flags & CONFIG_RELOADABLE) != 0) {
-        slot->source = staged->text == NULL ? SOURCE_DEFAULT : staged->source;
-        if (differs)
+        slot->source = !staged->text ? SOURCE_DEFAULT : staged->source;
+        if (differs) {
             value_store(setting, slot->values, &value);
+        }
     }
     value_release(&value);
     return differs;
@@ -434,14 +453,16 @@ static void commit_reload(struct config *config, const struct staging *staging,
 {
     bool *differs = mem_zalloc(config->count, sizeof *differs);
 
-    for (size_t i = 0; i < config->count; i++)
+    for (size_t i = 0; i < config->count; i++) {
         differs[i] = commit_reloaded(&config->slots[i], &staging->values[i]);
+    }
     /* After all are stored: a callback may read other settings. */
-    for (size_t i = 0; i < config->count && changed != NULL; i++) {
+    for (size_t i = 0; i < config->count && changed; i++) {
         const struct config_setting *setting = config->slots[i].setting;
 
-        if (differs[i])
+        if (differs[i]) {
             changed(arg, setting->key, (setting->flags & CONFIG_RELOADABLE) != 0);
+        }
     }
     free(differs);
 }
@@ -452,14 +473,18 @@ char *config_reload(struct config *config, const char *path, char *const *enviro
     struct staging staging = staging_begin(config);
     char *message = NULL;
 
-    if (path != NULL)
+    if (path) {
         message = stage_file(&staging, path);
-    if (message == NULL && environment != NULL)
+    }
+    if (!message && environment) {
         message = stage_environment(&staging, environment);
-    for (size_t i = 0; i < count && message == NULL; i++)
+    }
+    for (size_t i = 0; i < count && !message; i++) {
         message = stage_assignment(&staging, assignments[i]);
-    if (message == NULL)
+    }
+    if (!message) {
         commit_reload(config, &staging, changed, arg);
+    }
     staging_end(&staging);
     return message;
 }

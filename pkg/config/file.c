@@ -37,16 +37,18 @@ static char *read_config_line(char *line, int size, void *arg)
     struct config_reading *reading = arg;
     int len = 0, c;
 
-    if (reading->message != NULL)
+    if (reading->message) {
         return NULL;
+    }
     reading->line++;
     while ((c = getc(reading->file)) != EOF && c != '\n') {
         if (c == '\0') {
             fail_reading(reading, mem_strdup("holds a zero byte"));
             return NULL;
         }
-        if (len == 0 && (c == ' ' || c == '\t'))
+        if (len == 0 && (c == ' ' || c == '\t')) {
             continue;
+        }
         if (len + 2 < size) {
             line[len++] = (char)c;
         } else if (line[0] != '#' && line[0] != ';') {
@@ -57,8 +59,9 @@ static char *read_config_line(char *line, int size, void *arg)
             return NULL;
         }
     }
-    if (c == EOF && len == 0)
+    if (c == EOF && len == 0) {
         return NULL;
+    }
     line[len++] = '\n';
     line[len] = '\0';
     return line;
@@ -70,14 +73,16 @@ static int on_pair(void *arg, const char *section, const char *name, const char 
     struct config_reading *reading = arg;
     char *key, *message;
 
-    if (reading->message != NULL)
+    if (reading->message) {
         return 0;
+    }
     key = section[0] == '\0' ? mem_strdup(name) : mem_format("%s.%s", section, name);
     message = reading->callback(reading->arg, key, value, reading->line);
     free(key);
-    if (message != NULL)
+    if (message) {
         fail_reading(reading, message);
-    return message == NULL;
+    }
+    return !message;
 }
 
 char *file_read_pairs(const char *path, file_pair_callback callback, void *arg)
@@ -87,16 +92,18 @@ char *file_read_pairs(const char *path, file_pair_callback callback, void *arg)
     int wrong_line;
 
     reading.file = fopen(path, "re");
-    if (reading.file == NULL)
+    if (!reading.file) {
         return mem_format("%s: %s", path, strerror(errno));
+    }
     wrong_line = ini_parse_stream(read_config_line, &reading, on_pair, &reading);
     /* inih continues after a malformed line. */
-    if (wrong_line > 0 && (reading.message == NULL || (unsigned)wrong_line < reading.message_line))
+    if (wrong_line > 0 && (!reading.message || (unsigned)wrong_line < reading.message_line)) {
         message = mem_format("%s:%d: is neither [SECTION] nor KEY = VALUE", path, wrong_line);
-    else if (reading.message != NULL)
+    } else if (reading.message) {
         message = mem_format("%s:%u: %s", path, reading.message_line, reading.message);
-    else if (wrong_line < 0 || ferror(reading.file))
+    } else if (wrong_line < 0 || ferror(reading.file)) {
         message = mem_format("%s: cannot be read", path);
+    }
     free(reading.message);
     (void)fclose(reading.file);
     return message;
@@ -104,10 +111,12 @@ char *file_read_pairs(const char *path, file_pair_callback callback, void *arg)
 
 static void cut_line_end(char *text, size_t len)
 {
-    if (len > 0 && text[len - 1] == '\n')
+    if (len > 0 && text[len - 1] == '\n') {
         text[--len] = '\0';
-    if (len > 0 && text[len - 1] == '\r')
+    }
+    if (len > 0 && text[len - 1] == '\r') {
         text[--len] = '\0';
+    }
 }
 
 char *file_read_value(const char *key, const char *path, char **value)
@@ -117,8 +126,9 @@ char *file_read_value(const char *key, const char *path, char **value)
     size_t len;
 
     *value = NULL;
-    if (file == NULL)
+    if (!file) {
         return mem_format("%s_file: cannot open %s: %s", key, path, strerror(errno));
+    }
     text = mem_alloc(VALUE_FILE_LIMIT + 1);
     errno = 0;
     len = fread(text, 1, VALUE_FILE_LIMIT + 1, file);
@@ -130,7 +140,7 @@ char *file_read_value(const char *key, const char *path, char **value)
         message = mem_format("%s_file: %s is longer than %d bytes", key, path, VALUE_FILE_LIMIT);
         goto close_file;
     }
-    if (memchr(text, '\0', len) != NULL) {
+    if (memchr(text, '\0', len)) {
         message = mem_format("%s_file: %s holds a zero byte", key, path);
         goto close_file;
     }

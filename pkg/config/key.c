@@ -16,12 +16,15 @@ static enum key_match match(const struct config_setting *setting, const char *ke
 {
     size_t len = strlen(key);
 
-    if (strncmp(key, name, len) != 0)
+    if (strncmp(key, name, len) != 0) {
         return KEY_NO_MATCH;
-    if (name[len] == '\0')
+    }
+    if (name[len] == '\0') {
         return KEY_MATCHES;
-    if (setting->type == CONFIG_STRING && strcmp(name + len, suffix) == 0)
+    }
+    if (setting->type == CONFIG_STRING && strcmp(name + len, suffix) == 0) {
         return KEY_NAMES_FILE;
+    }
     return KEY_NO_MATCH;
 }
 
@@ -45,11 +48,13 @@ enum key_match key_match_option(const struct config_setting *setting, const char
 {
     enum key_match matched;
 
-    if ((setting->flags & CONFIG_LISTENER) == 0)
+    if ((setting->flags & CONFIG_LISTENER) == 0) {
         return KEY_NO_MATCH;
+    }
     matched = key_match(setting, key, name);
-    if (matched == KEY_NO_MATCH)
+    if (matched == KEY_NO_MATCH) {
         matched = match(setting, key_without_section(key), name, file_suffix);
+    }
     return matched;
 }
 
@@ -57,8 +62,9 @@ char *key_environment_name(const char *key)
 {
     char *name = mem_format("TRACKER_%s", key);
 
-    for (char *at = name; *at != '\0'; at++)
+    for (char *at = name; *at != '\0'; at++) {
         *at = (char)(*at == '.' ? '_' : toupper((unsigned char)*at));
+    }
     return name;
 }
 
@@ -66,7 +72,7 @@ const char *key_without_section(const char *key)
 {
     const char *dot = strchr(key, '.');
 
-    return dot == NULL ? key : dot + 1;
+    return !dot ? key : dot + 1;
 }
 
 /* The Levenshtein distance, with one row of the table. */
@@ -75,8 +81,9 @@ static size_t edit_distance(const char *a, const char *b)
     size_t row[LONGEST + 1];
     size_t a_len = strnlen(a, LONGEST), b_len = strnlen(b, LONGEST);
 
-    for (size_t j = 0; j <= b_len; j++)
+    for (size_t j = 0; j <= b_len; j++) {
         row[j] = j;
+    }
     for (size_t i = 1; i <= a_len; i++) {
         size_t diagonal = row[0];
 
@@ -85,10 +92,12 @@ static size_t edit_distance(const char *a, const char *b)
             size_t above = row[j];
             size_t best = diagonal + (a[i - 1] != b[j - 1]);
 
-            if (above + 1 < best)
+            if (above + 1 < best) {
                 best = above + 1;
-            if (row[j - 1] + 1 < best)
+            }
+            if (row[j - 1] + 1 < best) {
                 best = row[j - 1] + 1;
+            }
             row[j] = best;
             diagonal = above;
         }
@@ -104,8 +113,9 @@ static size_t name_distance(const char *name, const char *key)
 {
     size_t len = strlen(name), key_len = strlen(key);
 
-    if (len >= PREFIX_MIN && len < key_len && strncmp(name, key, len) == 0)
+    if (len >= PREFIX_MIN && len < key_len && strncmp(name, key, len) == 0) {
         return 1 + (key_len - len) / PREFIX_SHARE;
+    }
     return edit_distance(name, key);
 }
 

@@ -13,15 +13,16 @@ static char **string_field(const struct config_setting *setting, void *values)
 void config_copy_values(const struct config_module *module, const void *from, void *to)
 {
     memcpy(to, from, module->values_size);
-    for (const struct config_setting *setting = module->settings; setting->key != NULL; setting++) {
-        if (setting->type == CONFIG_STRING)
+    for (const struct config_setting *setting = module->settings; setting->key; setting++) {
+        if (setting->type == CONFIG_STRING) {
             *string_field(setting, to) = mem_strdup(*string_field(setting, to));
+        }
     }
 }
 
 void config_free_values(const struct config_module *module, void *values)
 {
-    for (const struct config_setting *setting = module->settings; setting->key != NULL; setting++) {
+    for (const struct config_setting *setting = module->settings; setting->key; setting++) {
         if (setting->type == CONFIG_STRING) {
             free(*string_field(setting, values));
             *string_field(setting, values) = NULL;
@@ -36,22 +37,24 @@ static const struct config_setting *find_option(const struct config_module *modu
     const struct config_rename *rename = module->renames;
 
     *match = KEY_NO_MATCH;
-    for (const struct config_setting *setting = module->settings; setting->key != NULL; setting++) {
+    for (const struct config_setting *setting = module->settings; setting->key; setting++) {
         enum key_match now = key_match_option(setting, setting->key, option);
 
-        if (now == KEY_MATCHES || (now == KEY_NAMES_FILE && found == NULL)) {
+        if (now == KEY_MATCHES || (now == KEY_NAMES_FILE && !found)) {
             *match = now;
             found = setting;
         }
-        if (now == KEY_MATCHES)
+        if (now == KEY_MATCHES) {
             break;
+        }
     }
-    for (; found == NULL && rename != NULL && rename->former != NULL; rename++) {
+    for (; !found && rename && rename->former; rename++) {
         const struct config_setting *setting = config_find_setting(module, rename->key);
 
         *match = key_match_option(setting, rename->former, option);
-        if (*match != KEY_NO_MATCH)
+        if (*match != KEY_NO_MATCH) {
             found = setting;
+        }
     }
     return found;
 }
@@ -69,7 +72,7 @@ const char *config_nearest_option(const struct config_module *module, const char
     const char *nearest = NULL;
 
     *distance = SIZE_MAX;
-    for (const struct config_setting *setting = module->settings; setting->key != NULL; setting++) {
+    for (const struct config_setting *setting = module->settings; setting->key; setting++) {
         size_t now = config_distance(name, setting->key);
 
         if ((setting->flags & CONFIG_LISTENER) != 0 && now < *distance) {
@@ -85,8 +88,9 @@ static char *refuse_unknown(const struct config_module *module, const char *opti
     size_t distance;
     const char *nearest = config_nearest_option(module, option, &distance);
 
-    if (nearest == NULL)
+    if (!nearest) {
         return mem_format("unknown option \"%s\"", option);
+    }
     return mem_format("unknown option \"%s\"; the nearest is \"%s\"", option, nearest);
 }
 
@@ -98,16 +102,19 @@ char *config_override(const struct config_module *module, void *values, const ch
     struct config_value parsed;
     char *contents = NULL, *message = NULL;
 
-    if (setting == NULL)
+    if (!setting) {
         return refuse_unknown(module, option);
+    }
     if (match == KEY_NAMES_FILE) {
         message = file_read_value(setting->key, value, &contents);
         value = contents;
     }
-    if (message == NULL)
+    if (!message) {
         message = value_parse(setting, value, &parsed);
-    if (message == NULL)
+    }
+    if (!message) {
         value_store(setting, values, &parsed);
+    }
     free(contents);
     return message;
 }

@@ -17,8 +17,9 @@ void config_write_help(const struct config *config, struct writer *to)
         const struct config_setting *setting = config->slots[i].setting;
 
         writer_format(to, "  %s=%s", setting->key, value_type_name(setting));
-        if (setting->standard[0] != '\0' && !has_flag(setting, CONFIG_SECRET))
+        if (setting->standard[0] != '\0' && !has_flag(setting, CONFIG_SECRET)) {
             writer_format(to, "  (%s)", setting->standard);
+        }
         writer_format(to, "\n      %s%s%s\n", setting->help,
                       has_flag(setting, CONFIG_RELOADABLE) ? " Reloadable." : "",
                       has_flag(setting, CONFIG_LISTENER) ? " Listener option." : "");
@@ -42,12 +43,15 @@ static void write_sample_setting(const struct config_setting *setting, struct wr
     const char *key = key_without_section(setting->key);
 
     writer_format(to, "\n# %s", setting->help);
-    if (setting->type == CONFIG_ENUM || setting->type == CONFIG_BOOL)
+    if (setting->type == CONFIG_ENUM || setting->type == CONFIG_BOOL) {
         writer_format(to, " %s.", value_type_name(setting));
-    if (has_flag(setting, CONFIG_RELOADABLE))
+    }
+    if (has_flag(setting, CONFIG_RELOADABLE)) {
         writer_string(to, " Reloadable.");
-    if (has_flag(setting, CONFIG_SECRET))
+    }
+    if (has_flag(setting, CONFIG_SECRET)) {
         writer_format(to, " Or %s_file = PATH.", key);
+    }
     writer_format(to, "\n#%s =%s%s\n", key, setting->standard[0] == '\0' ? "" : " ",
                   setting->standard);
 }
@@ -58,11 +62,13 @@ static void write_sample_section(const struct config *config, size_t first, stru
     const char *key = config->slots[first].setting->key;
     size_t len = section_length(key);
 
-    if (len > 0)
+    if (len > 0) {
         writer_format(to, "\n[%.*s]\n", (int)len - 1, key);
+    }
     for (size_t i = first; i < config->count; i++) {
-        if (same_section(key, config->slots[i].setting->key))
+        if (same_section(key, config->slots[i].setting->key)) {
             write_sample_setting(config->slots[i].setting, to);
+        }
     }
 }
 
@@ -77,10 +83,12 @@ void config_write_sample(const struct config *config, struct writer *to)
             const char *key = config->slots[i].setting->key;
             size_t before = 0;
 
-            while (!same_section(config->slots[before].setting->key, key))
+            while (!same_section(config->slots[before].setting->key, key)) {
                 before++;
-            if (before == i && (section_length(key) > 0) == (sectioned == 1))
+            }
+            if (before == i && (section_length(key) > 0) == (sectioned == 1)) {
                 write_sample_section(config, i, to);
+            }
         }
     }
 }
@@ -107,7 +115,7 @@ static void write_json_default(const struct config_setting *setting, struct writ
 
     alone.offset = 0;
     /* A default is always valid: config_add has parsed it. */
-    if (value_parse(&alone, alone.standard, &value) == NULL) {
+    if (!value_parse(&alone, alone.standard, &value)) {
         value_store(&alone, &field, &value);
         value_write_shown(&alone, &field, &text);
     }
@@ -171,13 +179,15 @@ void config_write_json(const struct config *config, struct writer *to)
         const struct config_slot *slot = &config->slots[i];
         const bool adopted = is_adopted(config, slot);
 
-        if (i > 0)
+        if (i > 0) {
             writer_u8(to, ',');
+        }
         escape_json(to, bytes_from_string(slot->setting->key));
         writer_string(to, ":{");
         write_json_value(slot->setting, adopted ? config->in_force : slot->values, "value", to);
-        if (adopted && !is_in_force(config, slot))
+        if (adopted && !is_in_force(config, slot)) {
             write_json_value(slot->setting, slot->values, "configured", to);
+        }
         write_json_default(slot->setting, to);
         writer_format(to, "\"reloadable\":%s,\"source\":\"%s\"}",
                       has_flag(slot->setting, CONFIG_RELOADABLE) ? "true" : "false",

@@ -25,16 +25,19 @@ static bool parse_with_unit(const char *text, const struct unit units[UNITS], in
     size_t digits = strspn(text, "0123456789");
     int64_t number = 0;
 
-    if (digits == 0)
+    if (digits == 0) {
         return false;
+    }
     for (size_t i = 0; i < digits; i++) {
         if (__builtin_mul_overflow(number, 10, &number) ||
-            __builtin_add_overflow(number, text[i] - '0', &number))
+            __builtin_add_overflow(number, text[i] - '0', &number)) {
             return false;
+        }
     }
     for (size_t i = 0; i < UNITS; i++) {
-        if (strcmp(text + digits, units[i].name) == 0)
+        if (strcmp(text + digits, units[i].name) == 0) {
             return !__builtin_mul_overflow(number, units[i].factor, value);
+        }
     }
     return false;
 }
@@ -59,10 +62,12 @@ static void write_with_unit(const struct unit units[UNITS], int64_t number, stru
 {
     size_t unit = UNITS - 1;
 
-    while (unit > 0 && number % units[unit].factor != 0)
+    while (unit > 0 && number % units[unit].factor != 0) {
         unit--;
-    if (number == 0)
+    }
+    if (number == 0) {
         unit = units == duration_units ? 1 : 0;
+    }
     writer_format(to, "%" PRId64 "%s", number / units[unit].factor, units[unit].name);
 }
 
@@ -71,8 +76,9 @@ static bool parse_integer(const char *text, int64_t *value)
     const char *digits = text + (text[0] == '-');
     char *end;
 
-    if (strspn(digits, "0123456789") == 0)
+    if (strspn(digits, "0123456789") == 0) {
         return false;
+    }
     errno = 0;
     *value = strtoll(text, &end, 10);
     return errno == 0 && *end == '\0';
@@ -85,10 +91,12 @@ static bool parse_choice(const char *choices, const char *text, int64_t *index)
     for (*index = 0;; ++*index) {
         size_t choice = strcspn(choices, "|");
 
-        if (choice == len && memcmp(choices, text, len) == 0)
+        if (choice == len && memcmp(choices, text, len) == 0) {
             return true;
-        if (choices[choice] == '\0')
+        }
+        if (choices[choice] == '\0') {
             return false;
+        }
         choices += choice + 1;
     }
 }
@@ -109,8 +117,9 @@ static void write_setting_number(const struct config_setting *setting, int64_t n
         write_with_unit(duration_units, number, to);
         break;
     case CONFIG_ENUM:
-        while (number-- > 0)
+        while (number-- > 0) {
             choice += strcspn(choice, "|") + 1;
+        }
         writer_bytes(to, (struct bytes){(const uint8_t *)choice, strcspn(choice, "|")});
         break;
     case CONFIG_INT:
@@ -123,8 +132,9 @@ static void write_setting_number(const struct config_setting *setting, int64_t n
 /* An error message with the value and the rule. Secrets are not repeated. */
 static char *refuse_value(const struct config_setting *setting, const char *text, const char *what)
 {
-    if ((setting->flags & CONFIG_SECRET) != 0)
+    if ((setting->flags & CONFIG_SECRET) != 0) {
         return mem_format("%s: %s", setting->key, what);
+    }
     return mem_format("%s = \"%.200s\": %s", setting->key, text, what);
 }
 
@@ -135,10 +145,11 @@ static char *refuse_choice(const struct config_setting *setting, const char *tex
 
     writer_string(&what, "must be one of ");
     for (const char *at = setting->choices; *at != '\0'; at++) {
-        if (*at == '|')
+        if (*at == '|') {
             writer_string(&what, ", ");
-        else
+        } else {
             writer_u8(&what, (uint8_t)*at);
+        }
     }
     writer_u8(&what, '\0');
     message = refuse_value(setting, text, (const char *)what.data);
@@ -152,8 +163,9 @@ static char *check_bounds(const struct config_setting *setting, const char *text
     char *message;
 
     if ((setting->min == 0 && setting->max == 0) ||
-        (number >= setting->min && number <= setting->max))
+        (number >= setting->min && number <= setting->max)) {
         return NULL;
+    }
     writer_string(&what, setting->max == INT64_MAX ? "must be at least " : "must be from ");
     write_setting_number(setting, setting->min, &what);
     if (setting->max != INT64_MAX) {
@@ -169,13 +181,15 @@ static char *check_bounds(const struct config_setting *setting, const char *text
 static char *parse_string(const struct config_setting *setting, const char *text,
                           struct config_value *value)
 {
-    const char *what = setting->check == NULL ? NULL : setting->check(text);
+    const char *what = !setting->check ? NULL : setting->check(text);
 
     /* A secret may be any bytes; other values appear in outputs. */
-    if ((setting->flags & CONFIG_SECRET) == 0 && !bytes_is_utf8(bytes_from_string(text)))
+    if ((setting->flags & CONFIG_SECRET) == 0 && !bytes_is_utf8(bytes_from_string(text))) {
         what = "must be UTF-8";
-    if (what != NULL)
+    }
+    if (what) {
         return refuse_value(setting, text, what);
+    }
     value->text = mem_strdup(text);
     return NULL;
 }
@@ -193,16 +207,19 @@ char *value_parse(const struct config_setting *setting, const char *text,
                    ? NULL
                    : refuse_value(setting, text, "must be true or false");
     case CONFIG_INT:
-        if (!parse_integer(text, number))
+        if (!parse_integer(text, number)) {
             return refuse_value(setting, text, "must be a whole number");
+        }
         break;
     case CONFIG_SIZE:
-        if (!config_parse_size(text, number))
+        if (!config_parse_size(text, number)) {
             return refuse_value(setting, text, "must be a size such as 64, 64KiB or 1MiB");
+        }
         break;
     case CONFIG_DURATION:
-        if (!config_parse_duration(text, number))
+        if (!config_parse_duration(text, number)) {
             return refuse_value(setting, text, "must be a duration such as 500ms, 5s, 2m or 1h");
+        }
         break;
     case CONFIG_ENUM:
         return parse_choice(setting->choices, text, number) ? NULL : refuse_choice(setting, text);
@@ -265,26 +282,29 @@ static const char *stored_string(const struct config_setting *setting, const voi
 bool value_is_stored(const struct config_setting *setting, const void *values,
                      const struct config_value *value)
 {
-    if (setting->type == CONFIG_STRING)
+    if (setting->type == CONFIG_STRING) {
         return strcmp(stored_string(setting, values), value->text) == 0;
+    }
     return stored_number(setting, values) == value->number;
 }
 
 void value_write(const struct config_setting *setting, const void *values, struct writer *to)
 {
-    if (setting->type == CONFIG_STRING)
+    if (setting->type == CONFIG_STRING) {
         writer_string(to, stored_string(setting, values));
-    else
+    } else {
         write_setting_number(setting, stored_number(setting, values), to);
+    }
 }
 
 void value_write_shown(const struct config_setting *setting, const void *values, struct writer *to)
 {
     if ((setting->flags & CONFIG_SECRET) != 0 && setting->type == CONFIG_STRING &&
-        stored_string(setting, values)[0] != '\0')
+        stored_string(setting, values)[0] != '\0') {
         writer_string(to, "***");
-    else
+    } else {
         value_write(setting, values, to);
+    }
 }
 
 const char *value_type_name(const struct config_setting *setting)
@@ -309,9 +329,10 @@ const char *value_type_name(const struct config_setting *setting)
 const struct config_setting *config_find_setting(const struct config_module *module,
                                                  const char *key)
 {
-    for (const struct config_setting *setting = module->settings; setting->key != NULL; setting++) {
-        if (strcmp(setting->key, key) == 0)
+    for (const struct config_setting *setting = module->settings; setting->key; setting++) {
+        if (strcmp(setting->key, key) == 0) {
             return setting;
+        }
     }
     return NULL;
 }
@@ -321,9 +342,10 @@ const struct config_rename *config_find_rename(const struct config_module *modul
 {
     const struct config_rename *rename = module->renames;
 
-    for (; rename != NULL && rename->former != NULL; rename++) {
-        if (strcmp(rename->former, former) == 0)
+    for (; rename && rename->former; rename++) {
+        if (strcmp(rename->former, former) == 0) {
             return rename;
+        }
     }
     return NULL;
 }
@@ -342,8 +364,9 @@ char *config_value_set(const struct config_setting *setting, void *values, const
     struct config_value value;
     char *message = value_parse(setting, text, &value);
 
-    if (message == NULL)
+    if (!message) {
         value_store(setting, values, &value);
+    }
     value_release(&value);
     return message;
 }

@@ -57,12 +57,13 @@ struct loop *loop_create(void)
     struct loop *loop = mem_zalloc(1, sizeof *loop);
 
     loop->base = create_base();
-    if (loop->base == NULL) {
+    if (!loop->base) {
         log_error("event_loop_failed", LOG_ERRNO(errno));
         abort();
     }
-    for (int phase = 0; phase < LOOP_PHASES; phase++)
+    for (int phase = 0; phase < LOOP_PHASES; phase++) {
         loop->phases[phase].next = loop->phases[phase].prev = &loop->phases[phase];
+    }
     loop->now_us = loop_clock_us(loop);
     loop->outer = -1;
     loop_timers_init(loop);
@@ -72,8 +73,9 @@ struct loop *loop_create(void)
 static struct loop_task *first_task(struct loop *loop)
 {
     for (int phase = 0; phase < LOOP_PHASES; phase++) {
-        if (loop->phases[phase].next != &loop->phases[phase])
+        if (loop->phases[phase].next != &loop->phases[phase]) {
             return loop->phases[phase].next;
+        }
     }
     return NULL;
 }
@@ -84,7 +86,7 @@ static void run_tasks(struct loop *loop)
 
     /* The earliest phase is determined again after each task, as a task may defer others to an
      * earlier phase. */
-    while ((task = first_task(loop)) != NULL) {
+    while ((task = first_task(loop))) {
         loop_cancel(loop, task);
         task->callback(task->arg);
     }
@@ -94,8 +96,9 @@ void loop_destroy(struct loop **loop)
 {
     struct loop *dying = *loop;
 
-    if (dying == NULL)
+    if (!dying) {
         return;
+    }
     run_tasks(dying);
     loop_timers_free(dying);
     loop_outer_free(dying);
@@ -108,11 +111,12 @@ void loop_destroy(struct loop **loop)
 static void run_iteration(struct loop *loop, uint64_t until_us)
 {
     /* Tasks deferred between iterations must not wait for an event. */
-    bool polls = until_us == 0 || first_task(loop) != NULL;
+    bool polls = until_us == 0 || first_task(loop);
 
     loop->is_iterating = true;
-    if (!polls)
+    if (!polls) {
         loop_timers_arm(loop, until_us);
+    }
     loop->now_is_known = false;
     /* EVLOOP_ONCE always: with EVLOOP_NONBLOCK alone it would loop while anything is ready. */
     (void)event_base_loop(loop->base, EVLOOP_ONCE | (polls ? EVLOOP_NONBLOCK : 0));
@@ -125,8 +129,9 @@ static void run_iteration(struct loop *loop, uint64_t until_us)
 
 void loop_run(struct loop *loop)
 {
-    while (!loop->is_stopped)
+    while (!loop->is_stopped) {
         run_iteration(loop, UINT64_MAX);
+    }
     loop->is_stopped = false;
 }
 
@@ -142,8 +147,9 @@ void loop_iterate(struct loop *loop, unsigned timeout_ms)
 
 void loop_note_iteration(struct loop *loop)
 {
-    if (loop->now_is_known)
+    if (loop->now_is_known) {
         return;
+    }
     loop->now_us = loop_clock_us(loop);
     loop->now_is_known = true;
 }
@@ -173,9 +179,10 @@ void loop_add_event(struct event *event)
 {
     static struct log_limit limit;
 
-    if (event_add(event, NULL) != 0)
+    if (event_add(event, NULL) != 0) {
         log_limited(LOG_ERROR, &limit, "watch_failed", LOG_INT("fd", event_get_fd(event)),
                     LOG_ERRNO(errno));
+    }
 }
 
 static unsigned interest(short what)
@@ -209,12 +216,15 @@ void loop_io_set(struct loop_io *io, unsigned events)
     struct event *scratch = &io->loop->scratch;
     bool changes;
 
-    if ((events & LOOP_READ) != 0)
+    if ((events & LOOP_READ) != 0) {
         after |= EV_READ;
-    if ((events & LOOP_WRITE) != 0)
+    }
+    if ((events & LOOP_WRITE) != 0) {
         after |= EV_WRITE;
-    if (after == before)
+    }
+    if (after == before) {
         return;
+    }
     /* libevent would remove the descriptor from epoll and add it again: two system calls. A second
      * event that keeps it registered while the first one changes saves one of them. */
     changes = before != 0 && after != 0;
@@ -224,17 +234,20 @@ void loop_io_set(struct loop_io *io, unsigned events)
     }
     (void)event_del(&io->event);
     (void)event_assign(&io->event, io->loop->base, fd, EV_PERSIST | after, on_io, io);
-    if (after != 0)
+    if (after != 0) {
         loop_add_event(&io->event);
-    if (changes)
+    }
+    if (changes) {
         (void)event_del(scratch);
+    }
     loop_outer_watch(io->loop, fd, interest(before), interest(after));
 }
 
 void loop_io_destroy(struct loop_io **io)
 {
-    if (*io == NULL)
+    if (!*io) {
         return;
+    }
     /* libevent does not touch an event after its callback, so this may be called inside it. */
     loop_outer_watch((*io)->loop, event_get_fd(&(*io)->event),
                      interest(event_get_events(&(*io)->event)), 0);
@@ -267,8 +280,9 @@ struct loop_signal *loop_signal_create(struct loop *loop, int signal_number, loo
 
 void loop_signal_destroy(struct loop_signal **signal)
 {
-    if (*signal == NULL)
+    if (!*signal) {
         return;
+    }
     (void)event_del(&(*signal)->event);
     free(*signal);
     *signal = NULL;
@@ -278,8 +292,9 @@ void loop_defer(struct loop *loop, enum loop_phase phase, struct loop_task *task
 {
     struct loop_task *head = &loop->phases[phase];
 
-    if (task->queued)
+    if (task->queued) {
         return;
+    }
     task->queued = true;
     task->prev = head->prev;
     task->next = head;
@@ -290,8 +305,9 @@ void loop_defer(struct loop *loop, enum loop_phase phase, struct loop_task *task
 
 void loop_cancel(struct loop *loop, struct loop_task *task)
 {
-    if (!task->queued)
+    if (!task->queued) {
         return;
+    }
     task->queued = false;
     task->prev->next = task->next;
     task->next->prev = task->prev;

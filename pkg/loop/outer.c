@@ -15,14 +15,16 @@ static void control(struct loop *loop, int operation, int fd, uint32_t events)
     struct epoll_event event = {.events = events, .data.fd = fd};
 
     /* A descriptor that was closed before its io was destroyed has been removed by the kernel. */
-    if (epoll_ctl(loop->outer, operation, fd, &event) != 0 && operation != EPOLL_CTL_DEL)
+    if (epoll_ctl(loop->outer, operation, fd, &event) != 0 && operation != EPOLL_CTL_DEL) {
         log_limited(LOG_ERROR, &limit, "watch_failed", LOG_INT("fd", fd), LOG_ERRNO(errno));
+    }
 }
 
 int loop_fd(struct loop *loop)
 {
-    if (loop->outer >= 0)
+    if (loop->outer >= 0) {
         return loop->outer;
+    }
     loop->outer = epoll_create1(EPOLL_CLOEXEC);
     if (loop->outer < 0) {
         log_error("event_loop_failed", LOG_ERRNO(errno));
@@ -36,12 +38,15 @@ void loop_outer_watch(struct loop *loop, int fd, unsigned before, unsigned after
 {
     uint32_t events = 0;
 
-    if (loop->outer < 0 || before == after)
+    if (loop->outer < 0 || before == after) {
         return;
-    if ((after & LOOP_READ) != 0)
+    }
+    if ((after & LOOP_READ) != 0) {
         events |= EPOLLIN;
-    if ((after & LOOP_WRITE) != 0)
+    }
+    if ((after & LOOP_WRITE) != 0) {
         events |= EPOLLOUT;
+    }
     control(loop,
             before == 0  ? EPOLL_CTL_ADD
             : after == 0 ? EPOLL_CTL_DEL
@@ -51,12 +56,14 @@ void loop_outer_watch(struct loop *loop, int fd, unsigned before, unsigned after
 
 void loop_outer_wake(struct loop *loop, uint64_t until_us)
 {
-    if (loop->outer >= 0 && !loop->is_iterating)
+    if (loop->outer >= 0 && !loop->is_iterating) {
         loop_timers_arm(loop, until_us);
+    }
 }
 
 void loop_outer_free(struct loop *loop)
 {
-    if (loop->outer >= 0)
+    if (loop->outer >= 0) {
         (void)close(loop->outer);
+    }
 }

@@ -50,13 +50,16 @@ static void sift_down(struct loop_timers *timers, size_t index, struct loop_time
     for (;;) {
         size_t child = 2 * index + 1;
 
-        if (child >= timers->count)
+        if (child >= timers->count) {
             break;
+        }
         if (child + 1 < timers->count &&
-            timers->heap[child + 1]->due_us < timers->heap[child]->due_us)
+            timers->heap[child + 1]->due_us < timers->heap[child]->due_us) {
             child++;
-        if (timer->due_us <= timers->heap[child]->due_us)
+        }
+        if (timer->due_us <= timers->heap[child]->due_us) {
             break;
+        }
         place_in_heap(timers, index, timers->heap[child]);
         index = child;
     }
@@ -65,10 +68,11 @@ static void sift_down(struct loop_timers *timers, size_t index, struct loop_time
 
 static void restore_order(struct loop_timers *timers, size_t index, struct loop_timer *timer)
 {
-    if (index > 0 && timer->due_us < timers->heap[(index - 1) / 2]->due_us)
+    if (index > 0 && timer->due_us < timers->heap[(index - 1) / 2]->due_us) {
         sift_up(timers, index, timer);
-    else
+    } else {
         sift_down(timers, index, timer);
+    }
 }
 
 struct loop_timer *loop_timer_create(struct loop *loop, loop_callback callback, void *arg)
@@ -89,8 +93,9 @@ static uint64_t due_after(const struct loop *loop, uint64_t delay_ms)
 {
     uint64_t now_us = loop_clock_us(loop);
 
-    if (delay_ms > (UINT64_MAX - now_us) / 1000)
+    if (delay_ms > (UINT64_MAX - now_us) / 1000) {
         return UINT64_MAX - 1;
+    }
     now_us += delay_ms * 1000;
     return now_us > loop->now_us ? now_us : loop->now_us + 1;
 }
@@ -118,12 +123,14 @@ void loop_timer_stop(struct loop_timer *timer)
     struct loop_timers *timers = &timer->loop->timers;
     size_t index = timer->index;
 
-    if (index == NOT_RUNNING)
+    if (index == NOT_RUNNING) {
         return;
+    }
     timer->index = NOT_RUNNING;
     timers->count--;
-    if (index < timers->count)
+    if (index < timers->count) {
         restore_order(timers, index, timers->heap[timers->count]);
+    }
 }
 
 bool loop_timer_is_running(const struct loop_timer *timer)
@@ -133,8 +140,9 @@ bool loop_timer_is_running(const struct loop_timer *timer)
 
 void loop_timer_destroy(struct loop_timer **timer)
 {
-    if (*timer == NULL)
+    if (!*timer) {
         return;
+    }
     loop_timer_stop(*timer);
     free(*timer);
     *timer = NULL;
@@ -148,8 +156,9 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     loop_note_iteration(loop);
     loop->timers.armed_us = 0;
     /* Only clears the readiness; there is nothing to read if it was set again meanwhile. */
-    if (read(fd, &expirations, sizeof expirations) < 0 && errno != EAGAIN)
+    if (read(fd, &expirations, sizeof expirations) < 0 && errno != EAGAIN) {
         log_error("timer_read_failed", LOG_ERRNO(errno));
+    }
 }
 
 void loop_timers_init(struct loop *loop)
@@ -178,10 +187,12 @@ void loop_timers_arm(struct loop *loop, uint64_t until_us)
     struct itimerspec when = {0};
     uint64_t due_us = until_us;
 
-    if (timers->count > 0 && timers->heap[0]->due_us < due_us)
+    if (timers->count > 0 && timers->heap[0]->due_us < due_us) {
         due_us = timers->heap[0]->due_us;
-    if (due_us >= UINT64_MAX - 1 || (timers->armed_us != 0 && timers->armed_us <= due_us))
+    }
+    if (due_us >= UINT64_MAX - 1 || (timers->armed_us != 0 && timers->armed_us <= due_us)) {
         return;
+    }
     /* The kernel's clock does not include the skipped time; a time in the past is due at once. */
     uint64_t at_us = due_us > loop->skipped_us ? due_us - loop->skipped_us : 1;
     when.it_value.tv_sec = (time_t)(at_us / 1000000);
@@ -198,8 +209,9 @@ void loop_timers_fire(struct loop *loop)
     struct loop_timers *timers = &loop->timers;
     uint64_t now_us;
 
-    if (timers->count == 0 || timers->heap[0]->due_us > loop->now_us)
+    if (timers->count == 0 || timers->heap[0]->due_us > loop->now_us) {
         return;
+    }
     /* The lag includes the descriptor callbacks that ran before the timers. */
     now_us = loop_clock_us(loop);
     while (timers->count > 0 && timers->heap[0]->due_us <= loop->now_us) {

@@ -22,8 +22,9 @@ static void audit_scan(struct audit *audit, struct bytes cursor);
 
 static void audit_id(struct partition *partition, struct bytes id)
 {
-    if (id.len > UINT8_MAX || owned_find(partition, id))
+    if (id.len > UINT8_MAX || owned_find(partition, id)) {
         return;
+    }
     op_enqueue_urgent(op_create(partition, OP_ORPHAN, id));
 }
 
@@ -38,13 +39,15 @@ static void on_audited(void *arg, enum redis_status status, const struct redis_r
         return;
     }
     const struct redis_reply *pairs = reply->elements[1];
-    for (size_t i = 0; i + 1 < pairs->count; i += 2)
+    for (size_t i = 0; i + 1 < pairs->count; i += 2) {
         audit_id(partition, pairs->elements[i]->text);
+    }
     struct bytes cursor = reply->elements[0]->text;
-    if (bytes_equal(cursor, BYTES_LITERAL("0")))
+    if (bytes_equal(cursor, BYTES_LITERAL("0"))) {
         free(audit);
-    else
+    } else {
         audit_scan(audit, cursor);
+    }
 }
 
 static void audit_scan(struct audit *audit, struct bytes cursor)

@@ -174,7 +174,8 @@ void result_unpark(struct partition *partition, uint64_t now_ms)
 {
     LIST_FOREACH (node, &partition->parked) {
         struct op *op = list_entry(node, struct op, link);
-        if (op->retry_ms <= now_ms)
+        if (op->retry_ms <= now_ms) {
             op_unpark(op);
+        }
     }
 }

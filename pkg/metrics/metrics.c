@@ -57,8 +57,9 @@ void metrics_observe(enum metric_histogram histogram, uint64_t value)
     /* The smallest power of two that is not below the value. */
     unsigned bucket = value <= 1 ? 0 : 64 - (unsigned)__builtin_clzll(value - 1);
 
-    if (bucket < BUCKETS)
+    if (bucket < BUCKETS) {
         observed->buckets[bucket]++;
+    }
     observed->count++;
     observed->sum += value;
 }
@@ -72,18 +73,20 @@ static void write_metric_head(struct writer *to, const char *name, const char *h
 static void write_value(struct writer *to, const struct description *metric, int64_t value)
 {
     writer_format(to, "tracker_%s", metric->name);
-    if (metric->labels[0] != '\0')
+    if (metric->labels[0] != '\0') {
         writer_format(to, "{%s}", metric->labels);
+    }
     writer_format(to, " %" PRId64 "\n", value);
 }
 
 /* In the exported unit: microseconds as seconds, exactly. */
 static void write_in_unit(struct writer *to, enum unit unit, uint64_t value)
 {
-    if (unit == UNIT_seconds)
+    if (unit == UNIT_seconds) {
         writer_format(to, "%" PRIu64 ".%06" PRIu64, value / 1000000, value % 1000000);
-    else
+    } else {
         writer_format(to, "%" PRIu64, value);
+    }
 }
 
 static void write_histogram(struct writer *to, const struct histogram_description *description,
@@ -112,13 +115,15 @@ void metrics_write_text(struct writer *to)
     for (size_t i = 0; i < METRIC_COUNT; i++) {
         const struct description *metric = &descriptions[i];
 
-        if (strcmp(metric->name, previous) != 0)
+        if (strcmp(metric->name, previous) != 0) {
             write_metric_head(to, metric->name, metric->help,
                               metric->kind == KIND_counter ? "counter" : "gauge");
+        }
         previous = metric->name;
         write_value(to, metric, metrics_values[i]);
     }
-    for (size_t i = 0; i < HISTOGRAM_COUNT; i++)
+    for (size_t i = 0; i < HISTOGRAM_COUNT; i++) {
         write_histogram(to, &histogram_descriptions[i], &histograms[i]);
+    }
     process_write_text(to);
 }

@@ -30,10 +30,12 @@ static void read_first_line(const char *path, char *line, int size)
     FILE *file = fopen(path, "re");
 
     line[0] = '\0';
-    if (file == NULL)
+    if (!file) {
         return;
-    if (fgets(line, size, file) == NULL)
+    }
+    if (!fgets(line, size, file)) {
         line[0] = '\0';
+    }
     (void)fclose(file);
 }
 
@@ -44,8 +46,9 @@ static void write_memory(struct writer *to)
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 
     read_first_line("/proc/self/statm", line, sizeof line);
-    if (sscanf(line, "%" SCNu64 " %" SCNu64, &virtual_pages, &resident_pages) != 2)
+    if (sscanf(line, "%" SCNu64 " %" SCNu64, &virtual_pages, &resident_pages) != 2) {
         return;
+    }
     write_process_head(to, "process_resident_memory_bytes", "gauge",
                        "Resident memory size in bytes.");
     writer_format(to, "process_resident_memory_bytes %" PRIu64 "\n", resident_pages * page);
@@ -61,13 +64,16 @@ static uint64_t count_descriptors(void)
     DIR *directory;
 
     /* Linux 6.2 and later report the number; listing tens of thousands would block the loop. */
-    if (stat("/proc/self/fd", &status) == 0 && status.st_size > 0)
+    if (stat("/proc/self/fd", &status) == 0 && status.st_size > 0) {
         return (uint64_t)status.st_size;
+    }
     directory = opendir("/proc/self/fd");
-    if (directory == NULL)
+    if (!directory) {
         return 0;
-    for (struct dirent *entry = readdir(directory); entry != NULL; entry = readdir(directory))
+    }
+    for (struct dirent *entry = readdir(directory); entry; entry = readdir(directory)) {
         count += entry->d_name[0] != '.';
+    }
     (void)closedir(directory);
     return count - 1; /* without the descriptor of the directory */
 }
@@ -100,11 +106,12 @@ static uint64_t find_start_us(void)
     /* The name of the program, in parentheses, may hold anything; after it begins field 3, and
      * starttime is field 22. */
     at = strrchr(line, ')');
-    for (int field = 2; at != NULL && field < 22; field++)
+    for (int field = 2; at && field < 22; field++) {
         at = strchr(at + 1, ' ');
-    if (at == NULL || sscanf(at, "%" SCNu64, &ticks) != 1 ||
-        clock_gettime(CLOCK_BOOTTIME, &boot) != 0)
+    }
+    if (!at || sscanf(at, "%" SCNu64, &ticks) != 1 || clock_gettime(CLOCK_BOOTTIME, &boot) != 0) {
         return 0;
+    }
     since_boot_us = (uint64_t)boot.tv_sec * 1000000 + (uint64_t)boot.tv_nsec / 1000;
     return clock_wall_us() - since_boot_us + ticks * 1000000 / hertz;
 }
@@ -118,8 +125,9 @@ void process_write_text(struct writer *to)
     write_seconds(to, "process_cpu_seconds_total", clock_cpu_us());
     write_memory(to);
     write_descriptors(to);
-    if (start_us == 0)
+    if (start_us == 0) {
         start_us = find_start_us();
+    }
     if (start_us != 0) {
         write_process_head(to, "process_start_time_seconds", "gauge",
                            "Start time of the process since the epoch in seconds.");

@@ -34,21 +34,23 @@ struct address_count *address_count_add(struct address_count **table, const stru
     struct address_count *count;
     HASH_VALUE(&key, sizeof key, hash);
     HASH_FIND_BYHASHVALUE(hh, *table, &key, sizeof key, hash, count);
-    if (count == NULL) {
+    if (!count) {
         count = mem_zalloc(1, sizeof *count);
         count->key = key;
         HASH_ADD_BYHASHVALUE(hh, *table, key, sizeof key, hash, count);
     }
-    if (limit > 0 && count->connections >= (uint64_t)limit)
+    if (limit > 0 && count->connections >= (uint64_t)limit) {
         return NULL;
+    }
     count->connections++;
     return count;
 }
 
 void address_count_remove(struct address_count **table, struct address_count *count)
 {
-    if (--count->connections > 0)
+    if (--count->connections > 0) {
         return;
+    }
     HASH_DEL(*table, count);
     free(count);
 }

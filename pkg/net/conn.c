@@ -35,11 +35,13 @@ const char *conn_close_reason_name(enum conn_close_reason reason)
 static void on_open_event(struct conn *conn, unsigned events)
 {
     if ((conn->flags & CONN_BACKLOGGED) &&
-        ((events & LOOP_WRITE) || (conn->flags & CONN_WRITE_WANTS_READ)))
+        ((events & LOOP_WRITE) || (conn->flags & CONN_WRITE_WANTS_READ))) {
         conn_write_ready(conn);
+    }
     if (conn->state == CONN_OPEN && !(conn->flags & (CONN_PAUSED | CONN_HELD)) &&
-        ((events & LOOP_READ) || (conn->flags & CONN_READ_WANTS_WRITE)))
+        ((events & LOOP_READ) || (conn->flags & CONN_READ_WANTS_WRITE))) {
         conn_read(conn);
+    }
 }
 
 static void on_event(void *arg, unsigned events)
@@ -76,12 +78,14 @@ void conn_watch(struct conn *conn)
         events = conn->listener->transport->wanted(conn);
         break;
     case CONN_OPEN:
-        if (!(conn->flags & (CONN_PAUSED | CONN_HELD)))
+        if (!(conn->flags & (CONN_PAUSED | CONN_HELD))) {
             events |= conn->flags & CONN_READ_WANTS_WRITE ? LOOP_READ | LOOP_WRITE : LOOP_READ;
+        }
         /* fall through */
     case CONN_ENDING:
-        if (conn->flags & CONN_BACKLOGGED)
+        if (conn->flags & CONN_BACKLOGGED) {
             events |= conn->flags & CONN_WRITE_WANTS_READ ? LOOP_READ : LOOP_WRITE;
+        }
         break;
     case CONN_CLOSED:
         return;
@@ -113,7 +117,7 @@ struct conn *conn_create(struct listener *listener, int fd, const struct address
 
 enum conn_state conn_first_state(const struct listener *listener)
 {
-    return listener->transport->handshake != NULL ? CONN_TLS : CONN_OPEN;
+    return listener->transport->handshake ? CONN_TLS : CONN_OPEN;
 }
 
 bool conn_has_pending(const struct conn *conn)
@@ -124,8 +128,9 @@ bool conn_has_pending(const struct conn *conn)
 
 static void shut_transport(struct conn *conn)
 {
-    if (conn->listener->transport->shutdown != NULL)
+    if (conn->listener->transport->shutdown) {
         conn->listener->transport->shutdown(conn);
+    }
 }
 
 static void enter_open(struct conn *conn)
@@ -133,11 +138,13 @@ static void enter_open(struct conn *conn)
     const struct listener *listener = conn->listener;
     metrics_add(METRIC_ACCEPTED, 1);
     listener->callbacks->accepted(listener->arg, conn);
-    assert(conn->handler != NULL);
-    if (conn->state != CONN_OPEN)
+    assert(conn->handler);
+    if (conn->state != CONN_OPEN) {
         return;
-    if (conn_has_pending(conn))
+    }
+    if (conn_has_pending(conn)) {
         conn_schedule_input(conn);
+    }
     conn_watch(conn);
 }
 
@@ -145,8 +152,9 @@ static void enter_ending(struct conn *conn)
 {
     list_remove(&conn->node);
     conn_drop_input(conn);
-    if (!(conn->flags & CONN_BACKLOGGED))
+    if (!(conn->flags & CONN_BACKLOGGED)) {
         conn_make_dirty(conn); /* the flush does the rest */
+    }
     conn_watch(conn);
 }
 
@@ -161,19 +169,22 @@ static void enter_linger(struct conn *conn)
 static void enter_closed(struct conn *conn)
 {
     struct net *net = conn->listener->net;
-    if (conn->handler != NULL)
+    if (conn->handler) {
         metrics_add(METRIC_CLOSED_PEER + conn->reason, 1);
+    }
     /* No record may follow one of which only a part was sent. */
-    if (conn->reason != CONN_CLOSE_ERROR && !(conn->flags & CONN_BACKLOGGED))
+    if (conn->reason != CONN_CLOSE_ERROR && !(conn->flags & CONN_BACKLOGGED)) {
         shut_transport(conn);
+    }
     list_remove(&conn->dirty);
     conn_drop_output(conn);
     conn_drop_input(conn);
     loop_io_destroy(&conn->io);
     close(conn->fd);
     conn->fd = -1;
-    if (conn->counted != NULL)
+    if (conn->counted) {
         address_count_remove(&net->addresses, conn->counted);
+    }
     conn->counted = NULL;
     net->count--;
     metrics_add(METRIC_CONNECTIONS, -1);
@@ -213,8 +224,9 @@ void conn_free(struct conn *conn)
 {
     struct listener *listener = conn->listener;
     list_remove(&conn->node);
-    if (conn->handler != NULL)
+    if (conn->handler) {
         conn->handler->closed(conn->arg, conn->reason);
+    }
     tls_stream_destroy(&conn->tls);
     free(conn);
     listener_unref(listener);
@@ -230,7 +242,7 @@ void conn_refuse(struct conn *conn, const char *reason, enum metric metric, cons
 void conn_set_handler(struct conn *conn, const struct conn_handler *handler, void *arg)
 {
     const struct conn_framing *framing = conn_framing(conn);
-    if (framing != NULL) {
+    if (framing) {
         framing->set_handler(conn->arg, handler, arg);
         return;
     }
@@ -240,8 +252,9 @@ void conn_set_handler(struct conn *conn, const struct conn_handler *handler, voi
 
 void conn_handshake_done(struct conn *conn)
 {
-    if (conn->state != CONN_OPEN || (conn->flags & CONN_KNOWN))
+    if (conn->state != CONN_OPEN || (conn->flags & CONN_KNOWN)) {
         return;
+    }
     conn->flags |= CONN_KNOWN;
     queue_conn(conn, QUEUE_IDLE);
 }
@@ -249,7 +262,7 @@ void conn_handshake_done(struct conn *conn)
 void conn_set_input_limit(struct conn *conn, size_t limit)
 {
     const struct conn_framing *framing = conn_framing(conn);
-    if (framing != NULL) {
+    if (framing) {
         framing->set_input_limit(conn->arg, limit);
         return;
     }
@@ -259,10 +272,12 @@ void conn_set_input_limit(struct conn *conn, size_t limit)
 void conn_close(struct conn *conn, enum conn_close_reason reason)
 {
     const struct conn_framing *framing = conn_framing(conn);
-    if (framing != NULL)
+    if (framing) {
         framing->closing(conn->arg, reason);
-    if (conn->state == CONN_CLOSED)
+    }
+    if (conn->state == CONN_CLOSED) {
         return;
+    }
     conn->reason = (uint8_t)reason;
     conn_move(conn, CONN_CLOSED);
 }
@@ -270,16 +285,18 @@ void conn_close(struct conn *conn, enum conn_close_reason reason)
 void conn_close_after_output(struct conn *conn, enum conn_close_reason reason)
 {
     const struct conn_framing *framing = conn_framing(conn);
-    if (framing != NULL)
+    if (framing) {
         framing->close_after_output(conn->arg, reason);
-    else
+    } else {
         conn_end(conn, reason);
+    }
 }
 
 void conn_end(struct conn *conn, enum conn_close_reason reason)
 {
-    if (conn->state != CONN_OPEN)
+    if (conn->state != CONN_OPEN) {
         return;
+    }
     conn->reason = (uint8_t)reason;
     conn_move(conn, CONN_ENDING);
 }
@@ -305,8 +322,9 @@ static bool answers_pings(const struct conn *conn)
 bool conn_peer_is_gone(const struct conn *conn)
 {
     struct pollfd look = {.fd = conn->fd, .events = POLLRDHUP};
-    if (conn->fd < 0)
+    if (conn->fd < 0) {
         return true;
+    }
     return poll(&look, 1, 0) > 0 && (look.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
@@ -315,17 +333,22 @@ uint64_t conn_silence_ms(const struct conn *conn)
     uint64_t silence = net_elapsed_ms(conn->listener->net, conn->last_received);
     struct tcp_info info;
     socklen_t len = sizeof info;
-    if (conn->fd < 0 || answers_pings(conn))
+    if (conn->fd < 0 || answers_pings(conn)) {
         return silence;
+    }
     /* On the same machine: the kernel reports the end of a peer at once. */
-    if (!conn->listener->socket.is_tcp)
+    if (!conn->listener->socket.is_tcp) {
         return 0;
-    if (getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+    }
+    if (getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0) {
         return silence;
-    if (info.tcpi_last_ack_recv < silence)
+    }
+    if (info.tcpi_last_ack_recv < silence) {
         silence = info.tcpi_last_ack_recv;
-    if (info.tcpi_last_data_recv < silence)
+    }
+    if (info.tcpi_last_data_recv < silence) {
         silence = info.tcpi_last_data_recv;
+    }
     return silence;
 }
 

@@ -18,8 +18,9 @@ static void refuse_proxy(struct conn *conn, const char *detail)
 static void apply_proxy_header(struct conn *conn, const struct proxy_header *header)
 {
     struct listener *listener = conn->listener;
-    if (header->has_source)
+    if (header->has_source) {
         conn->peer = header->source;
+    }
     if (!listener_admits(listener, &conn->peer, &conn->counted)) {
         conn->reason = CONN_CLOSE_LOCAL;
         conn_move(conn, CONN_CLOSED);
@@ -33,15 +34,17 @@ static void apply_proxy_header(struct conn *conn, const struct proxy_header *hea
 void conn_read_proxy(struct conn *conn)
 {
     uint8_t *buffer = conn->listener->net->buffer;
-    size_t kept = conn->input != NULL ? conn->input->len : 0, take;
+    size_t kept = conn->input ? conn->input->len : 0, take;
     struct proxy_header header;
     enum proxy_result result;
     ssize_t n;
-    if (kept > 0)
+    if (kept > 0) {
         memcpy(buffer, conn->input->data, kept);
+    }
     n = recv(conn->fd, buffer + kept, PROXY_MAX_SIZE - kept, MSG_PEEK);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
+    }
     if (n <= 0) {
         refuse_proxy(conn, n == 0 ? "closed before the header was complete" : strerror(errno));
         return;
@@ -67,10 +70,11 @@ void conn_read_proxy(struct conn *conn)
 void conn_handshake(struct conn *conn)
 {
     const struct conn_transport *transport = conn->listener->transport;
-    if (transport->handshake(conn) == 0)
+    if (transport->handshake(conn) == 0) {
         conn_move(conn, CONN_OPEN);
-    else if (errno == EAGAIN)
+    } else if (errno == EAGAIN) {
         conn_watch(conn);
-    else
+    } else {
         conn_refuse(conn, "tls", METRIC_REFUSED_TLS, transport->error(conn));
+    }
 }

@@ -44,8 +44,9 @@ static struct input *take_input(struct conn *conn)
 {
     struct input *input = conn->input;
     conn->input = NULL;
-    if (input != NULL)
+    if (input) {
         list_remove(&input->node);
+    }
     return input;
 }
 
@@ -57,8 +58,9 @@ void conn_drop_input(struct conn *conn)
 void conn_schedule_input(struct conn *conn)
 {
     struct net *net = conn->listener->net;
-    if (conn->input == NULL)
+    if (!conn->input) {
         conn->input = create_input(conn, 0);
+    }
     list_remove(&conn->input->node);
     list_append(&net->resumed, &conn->input->node);
     loop_defer(net->loop, LOOP_PHASE_FREE, &net->free);
@@ -71,7 +73,7 @@ static void keep_input(struct conn *conn, struct input *own, struct bytes rest)
     bool scheduled = conn->input != NULL; /* scheduled while the input was presented */
     conn_drop_input(conn);
     if (rest.len > 0) {
-        if (own != NULL && own->capacity >= rest.len && own->capacity / 4 <= rest.len) {
+        if (own && own->capacity >= rest.len && own->capacity / 4 <= rest.len) {
             memmove(own->data, rest.data, rest.len);
             conn->input = own;
             own = NULL;
@@ -82,8 +84,9 @@ static void keep_input(struct conn *conn, struct input *own, struct bytes rest)
         conn->input->len = (uint32_t)rest.len;
     }
     free(own);
-    if (scheduled)
+    if (scheduled) {
         conn_schedule_input(conn);
+    }
 }
 
 void conn_keep_input(struct conn *conn, struct bytes rest)
@@ -129,7 +132,7 @@ static void present_bytes(struct conn *conn, struct input *own, struct bytes byt
 static void end_of_input(struct conn *conn)
 {
     /* The peer may have closed its half only, and still read. */
-    if (conn->state == CONN_OPEN && conn->handler->ended != NULL) {
+    if (conn->state == CONN_OPEN && conn->handler->ended) {
         conn_pause_reading(conn);
         conn->handler->ended(conn->arg);
     } else if (conn_output_size(conn) > 0) {
@@ -154,7 +157,7 @@ static bool read_conn_once(struct conn *conn)
 {
     struct net *net = conn->listener->net;
     struct input *own = take_input(conn);
-    size_t kept = own != NULL ? own->len : 0;
+    size_t kept = own ? own->len : 0;
     size_t room = NET_BUFFER_SIZE - kept;
     uint8_t *base = net->buffer;
     ssize_t n;
@@ -168,16 +171,18 @@ static bool read_conn_once(struct conn *conn)
     n = conn->listener->transport->read(conn, base + kept, room);
     if (n <= 0) {
         keep_input(conn, own, (struct bytes){base, kept});
-        if (n == 0)
+        if (n == 0) {
             end_of_input(conn);
-        else if (errno != EAGAIN && errno != EINTR)
+        } else if (errno != EAGAIN && errno != EINTR) {
             conn_close(conn, CONN_CLOSE_ERROR);
+        }
         return false;
     }
     metrics_add(METRIC_BYTES_IN, n);
     conn->last_received = net_stamp(net);
-    if ((conn->flags & CONN_KNOWN) && conn->listener->settings->idle_timeout > 0)
+    if ((conn->flags & CONN_KNOWN) && conn->listener->settings->idle_timeout > 0) {
         queue_conn(conn, QUEUE_IDLE);
+    }
     present_bytes(conn, own, (struct bytes){base, kept + (size_t)n});
     return conn_may_present(conn);
 }
@@ -197,25 +202,28 @@ void conn_present_again(struct conn *conn)
         return;
     }
     present_bytes(conn, own, (struct bytes){own->data, own->len});
-    if (conn_may_present(conn) && conn_has_pending(conn))
+    if (conn_may_present(conn) && conn_has_pending(conn)) {
         conn_read(conn);
+    }
 }
 
 void conn_read_linger(struct conn *conn)
 {
     struct net *net = conn->listener->net;
     ssize_t n = recv(conn->fd, net->buffer, sizeof net->buffer, 0);
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
         conn_close(conn, conn->reason);
+    }
 }
 
 void conn_pause_reading(struct conn *conn)
 {
     const struct conn_framing *framing = conn_framing(conn);
-    if (framing != NULL)
+    if (framing) {
         framing->pause_reading(conn->arg);
-    else
+    } else {
         conn_pause(conn);
+    }
 }
 
 void conn_pause(struct conn *conn)
@@ -227,22 +235,27 @@ void conn_pause(struct conn *conn)
 void conn_resume_reading(struct conn *conn)
 {
     const struct conn_framing *framing = conn_framing(conn);
-    if (framing != NULL)
+    if (framing) {
         framing->resume_reading(conn->arg);
-    else
+    } else {
         conn_resume(conn);
+    }
 }
 
 void conn_resume(struct conn *conn)
 {
-    if (!(conn->flags & CONN_PAUSED))
+    if (!(conn->flags & CONN_PAUSED)) {
         return;
+    }
     conn->flags &= ~CONN_PAUSED;
-    if (conn_framing(conn) != NULL) /* its pongs may wait in the socket */
+    if (conn_framing(conn)) { /* its pongs may wait in the socket */
         conn->last_received = net_stamp(conn->listener->net);
-    if (conn->state != CONN_OPEN)
+    }
+    if (conn->state != CONN_OPEN) {
         return;
-    if (conn->input != NULL || conn->listener->net->presenting == conn || conn_has_pending(conn))
+    }
+    if (conn->input || conn->listener->net->presenting == conn || conn_has_pending(conn)) {
         conn_schedule_input(conn);
+    }
     conn_watch(conn);
 }

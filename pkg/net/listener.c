@@ -22,10 +22,12 @@ static bool may_count(const struct address *peer)
 
 static enum metric refusal_metric(const char *reason)
 {
-    if (strcmp(reason, "rate") == 0)
+    if (strcmp(reason, "rate") == 0) {
         return METRIC_REFUSED_RATE;
-    if (strcmp(reason, "banned") == 0)
+    }
+    if (strcmp(reason, "banned") == 0) {
         return METRIC_REFUSED_BANNED;
+    }
     return strcmp(reason, "cut_off") == 0 ? METRIC_REFUSED_CUT_OFF : METRIC_REFUSED_DENIED;
 }
 
@@ -35,16 +37,18 @@ bool listener_admits(struct listener *listener, const struct address *peer,
     struct net *net = listener->net;
     const char *reason = NULL;
     *counted = NULL;
-    if (listener->callbacks->admit != NULL)
+    if (listener->callbacks->admit) {
         reason = listener->callbacks->admit(listener->arg, peer);
-    if (reason != NULL) {
+    }
+    if (reason) {
         net_refuse(net, listener, peer, reason, refusal_metric(reason), NULL);
         return false;
     }
-    if (!may_count(peer))
+    if (!may_count(peer)) {
         return true;
+    }
     *counted = address_count_add(&net->addresses, peer, listener->settings->max_per_address);
-    if (*counted == NULL) {
+    if (!*counted) {
         net_refuse(net, listener, peer, "address_limit", METRIC_REFUSED_ADDRESS_LIMIT, NULL);
         return false;
     }
@@ -55,8 +59,9 @@ bool listener_admits(struct listener *listener, const struct address *peer,
 static bool admits_proxy(struct listener *listener, const struct address *peer)
 {
     const char *from = listener->settings->proxy_from;
-    if (from == NULL || from[0] == 0 || !may_count(peer) || prefixes_contain(from, peer))
+    if (!from || from[0] == 0 || !may_count(peer) || prefixes_contain(from, peer)) {
         return true;
+    }
     net_refuse(listener->net, listener, peer, "proxy_header", METRIC_REFUSED_PROXY,
                "not one of net.proxy_from");
     return false;
@@ -97,17 +102,19 @@ static bool accept_one(struct listener *listener)
     fd = accept4(listener->socket.fd, (struct sockaddr *)&storage, &len,
                  SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             net_pause_accepting(listener->net, errno);
-        else if (errno != EAGAIN)
+        } else if (errno != EAGAIN) {
             return true; /* that connection has ended already */
+        }
         return false;
     }
     socket_adopt(&listener->socket, fd);
-    if (listener->socket.is_tcp)
+    if (listener->socket.is_tcp) {
         address_from_sockaddr((struct sockaddr *)&storage, &peer);
-    else
+    } else {
         peer = (struct address){.family = ADDRESS_UNIX};
+    }
     take_accepted_socket(listener, fd, &peer);
     return true;
 }
@@ -136,8 +143,9 @@ static char *read_certificates(struct listener *listener)
 {
     char *error;
     struct tls_context *context = create_listener_context(listener->settings, &error);
-    if (context == NULL)
+    if (!context) {
         return error;
+    }
     tls_context_unref(&listener->tls);
     listener->tls = context;
     return NULL;
@@ -159,23 +167,26 @@ struct listener *listener_create(struct net *net, const char *where,
     list_init(&listener->node);
     queue_init(listener);
     *error = settings->tls ? read_certificates(listener) : NULL;
-    if (*error == NULL)
+    if (!*error) {
         *error = socket_open(&listener->socket, where, settings, &listener->where);
-    if (*error != NULL) {
+    }
+    if (*error) {
         listener_unref(listener);
         return NULL;
     }
     list_append(&net->listeners, &listener->node);
     listener->io = loop_io_create(net->loop, listener->socket.fd, on_accept, listener);
-    if (!net->paused)
+    if (!net->paused) {
         loop_io_set(listener->io, LOOP_READ);
+    }
     return listener;
 }
 
 void listener_unref(struct listener *listener)
 {
-    if (--listener->references > 0)
+    if (--listener->references > 0) {
         return;
+    }
     queue_free(listener);
     tls_context_unref(&listener->tls);
     free(listener->where);
@@ -187,8 +198,9 @@ static void close_handshaking(struct listener *listener)
 {
     LIST_FOREACH (node, &listener->queues[QUEUE_HANDSHAKE]) {
         struct conn *conn = list_entry(node, struct conn, node);
-        if (conn->state == CONN_PROXY || conn->state == CONN_TLS)
+        if (conn->state == CONN_PROXY || conn->state == CONN_TLS) {
             conn_close(conn, CONN_CLOSE_LOCAL);
+        }
     }
 }
 
@@ -203,8 +215,9 @@ void listener_destroy(struct listener **pointer)
 {
     struct listener *listener = *pointer;
     *pointer = NULL;
-    if (listener == NULL)
+    if (!listener) {
         return;
+    }
     listener_stop(listener);
     list_remove(&listener->node);
     /* Its connections keep the present settings, which are the owner's and may be freed. */
@@ -226,11 +239,13 @@ char *listener_check_tls(const struct listener *listener, const struct net_setti
 {
     char *error;
     struct tls_context *context;
-    if (!listener->settings->tls)
+    if (!listener->settings->tls) {
         return NULL;
+    }
     context = create_listener_context(settings, &error);
-    if (context != NULL)
+    if (context) {
         tls_context_unref(&context);
+    }
     return error;
 }
 

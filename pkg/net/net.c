@@ -36,16 +36,19 @@ bool net_has_passed(const struct net *net, uint32_t since, int64_t ms)
 static uint64_t raise_descriptor_limit(void)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
         return UINT64_MAX;
+    }
     if (limit.rlim_cur < limit.rlim_max) {
         rlim_t before = limit.rlim_cur;
         limit.rlim_cur = limit.rlim_max;
-        if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
             limit.rlim_cur = before;
+        }
     }
-    if (limit.rlim_cur == RLIM_INFINITY)
+    if (limit.rlim_cur == RLIM_INFINITY) {
         return UINT64_MAX;
+    }
     return limit.rlim_cur > 2 * RESERVED ? limit.rlim_cur - RESERVED : limit.rlim_cur / 2;
 }
 
@@ -68,8 +71,9 @@ static void free_closed(void *arg)
     struct net *net = arg;
     struct list resumed;
     list_init(&resumed);
-    while (!list_is_empty(&net->closing))
+    while (!list_is_empty(&net->closing)) {
         conn_free(list_entry(net->closing.next, struct conn, node));
+    }
     /* Those that are scheduled again meanwhile wait until their output has been sent. */
     if (!list_is_empty(&net->resumed)) {
         list_insert_before(&net->resumed, &resumed);
@@ -111,10 +115,12 @@ void net_destroy(struct net **pointer)
 {
     struct net *net = *pointer;
     *pointer = NULL;
-    if (net == NULL)
+    if (!net) {
         return;
-    while (!list_is_empty(&net->closing))
+    }
+    while (!list_is_empty(&net->closing)) {
         conn_free(list_entry(net->closing.next, struct conn, node));
+    }
     assert(net->count == 0 && list_is_empty(&net->listeners));
     loop_cancel(net->loop, &net->flush);
     loop_cancel(net->loop, &net->free);
@@ -136,30 +142,34 @@ struct loop *net_loop(const struct net *net)
 
 void net_pause_accepting(struct net *net, int error)
 {
-    if (net->paused)
+    if (net->paused) {
         return;
+    }
     net->paused = true;
     metrics_add(METRIC_ACCEPT_PAUSES, 1);
     log_limited(LOG_WARN, &net->pause_limit, "accepting_paused", LOG_ERRNO(error),
                 LOG_INT("connections", (int64_t)net->count));
     LIST_FOREACH (node, &net->listeners) {
         struct listener *listener = list_entry(node, struct listener, node);
-        if (listener->io != NULL)
+        if (listener->io) {
             loop_io_set(listener->io, 0);
+        }
     }
     loop_timer_start(net->pause, (uint64_t)net->settings->accept_pause);
 }
 
 void net_resume_accepting(struct net *net)
 {
-    if (!net->paused)
+    if (!net->paused) {
         return;
+    }
     net->paused = false;
     loop_timer_stop(net->pause);
     LIST_FOREACH (node, &net->listeners) {
         struct listener *listener = list_entry(node, struct listener, node);
-        if (listener->io != NULL)
+        if (listener->io) {
             loop_io_set(listener->io, LOOP_READ);
+        }
     }
 }
 

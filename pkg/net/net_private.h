@@ -230,12 +230,14 @@ void conn_keep_input(struct conn *conn, struct bytes rest);
 void conn_drop_input(struct conn *conn);
 
 /* conn_output.c */
-/* The socket takes more. */
-void conn_write_ready(struct conn *conn);
 void conn_drop_output(struct conn *conn);
 /* Puts it among those that are flushed in this iteration. */
 void conn_make_dirty(struct conn *conn);
 void output_free_spare(struct net *net);
+
+/* conn_write.c */
+/* The socket takes more. */
+void conn_write_ready(struct conn *conn);
 /* Drops the joined output's references. */
 void output_forget_joined(struct net *net);
 

@@ -11,10 +11,12 @@ static bool next_prefix(const char **list, char word[ADDRESS_TEXT_SIZE])
     const char *start = *list + strspn(*list, SEPARATORS);
     size_t len = strcspn(start, SEPARATORS);
     *list = start + len;
-    if (len == 0)
+    if (len == 0) {
         return false;
-    if (len >= ADDRESS_TEXT_SIZE)
+    }
+    if (len >= ADDRESS_TEXT_SIZE) {
         len = ADDRESS_TEXT_SIZE - 1;
+    }
     memcpy(word, start, len);
     word[len] = 0;
     return true;
@@ -25,8 +27,9 @@ const char *prefixes_check(const char *list)
     char word[ADDRESS_TEXT_SIZE];
     struct address_prefix prefix;
     while (next_prefix(&list, word)) {
-        if (!address_prefix_parse(word, &prefix))
+        if (!address_prefix_parse(word, &prefix)) {
             return "not a list of addresses or prefixes such as 10.0.0.0/8";
+        }
     }
     return NULL;
 }
@@ -36,8 +39,9 @@ bool prefixes_contain(const char *list, const struct address *address)
     char word[ADDRESS_TEXT_SIZE];
     struct address_prefix prefix;
     while (next_prefix(&list, word)) {
-        if (address_prefix_parse(word, &prefix) && address_prefix_contains(&prefix, address))
+        if (address_prefix_parse(word, &prefix) && address_prefix_contains(&prefix, address)) {
             return true;
+        }
     }
     return false;
 }

@@ -32,14 +32,15 @@ static void end_handshakes(struct listener *listener)
 {
     struct list *queue = &listener->queues[QUEUE_HANDSHAKE];
     struct conn *conn;
-    while ((conn = first_conn(queue)) != NULL &&
+    while ((conn = first_conn(queue)) &&
            net_has_passed(listener->net, conn->since, listener->settings->handshake_timeout)) {
-        if (conn->state == CONN_PROXY)
+        if (conn->state == CONN_PROXY) {
             conn_refuse(conn, "proxy_header", METRIC_REFUSED_PROXY, "no header in time");
-        else if (conn->state == CONN_TLS)
+        } else if (conn->state == CONN_TLS) {
             conn_refuse(conn, "tls", METRIC_REFUSED_TLS, "handshake not done in time");
-        else
+        } else {
             close_late(conn, CONN_CLOSE_HANDSHAKE);
+        }
     }
 }
 
@@ -56,18 +57,20 @@ static void end_idle(struct listener *listener)
         }
     }
     listener->idle_on = timeout > 0;
-    while (timeout > 0 && (conn = first_conn(queue)) != NULL &&
-           net_has_passed(listener->net, conn->since, timeout))
+    while (timeout > 0 && (conn = first_conn(queue)) &&
+           net_has_passed(listener->net, conn->since, timeout)) {
         close_late(conn, CONN_CLOSE_IDLE);
+    }
 }
 
 static void end_lingering(struct listener *listener)
 {
     struct list *queue = &listener->queues[QUEUE_LINGER];
     struct conn *conn;
-    while ((conn = first_conn(queue)) != NULL &&
-           net_has_passed(listener->net, conn->since, listener->settings->linger))
+    while ((conn = first_conn(queue)) &&
+           net_has_passed(listener->net, conn->since, listener->settings->linger)) {
         conn_close(conn, conn->reason);
+    }
 }
 
 static void end_writes(struct listener *listener)
@@ -75,8 +78,9 @@ static void end_writes(struct listener *listener)
     struct list *queue = &listener->queues[QUEUE_WRITE];
     while (!list_is_empty(queue)) {
         struct output *output = list_entry(queue->next, struct output, node);
-        if (!net_has_passed(listener->net, output->since, listener->settings->write_timeout))
+        if (!net_has_passed(listener->net, output->since, listener->settings->write_timeout)) {
             break;
+        }
         close_late(output->conn, CONN_CLOSE_WRITE);
     }
 }
@@ -84,8 +88,9 @@ static void end_writes(struct listener *listener)
 static bool is_listener_in_use(const struct listener *listener)
 {
     for (int i = 0; i < QUEUES; i++) {
-        if (!list_is_empty(&listener->queues[i]))
+        if (!list_is_empty(&listener->queues[i])) {
             return true;
+        }
     }
     return false;
 }
@@ -97,15 +102,17 @@ static void on_queue_tick(void *arg)
     end_idle(listener);
     end_lingering(listener);
     end_writes(listener);
-    if (is_listener_in_use(listener))
+    if (is_listener_in_use(listener)) {
         loop_timer_start(listener->tick, TICK_MS);
+    }
 }
 
 void queue_init(struct listener *listener)
 {
     listener->tick = loop_timer_create(listener->net->loop, on_queue_tick, listener);
-    for (int i = 0; i < QUEUES; i++)
+    for (int i = 0; i < QUEUES; i++) {
         list_init(&listener->queues[i]);
+    }
 }
 
 void queue_free(struct listener *listener)
@@ -115,8 +122,9 @@ void queue_free(struct listener *listener)
 
 static void keep_ticking(struct listener *listener)
 {
-    if (!loop_timer_is_running(listener->tick))
+    if (!loop_timer_is_running(listener->tick)) {
         loop_timer_start(listener->tick, TICK_MS);
+    }
 }
 
 void queue_conn(struct conn *conn, enum queue queue)

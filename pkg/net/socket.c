@@ -40,13 +40,16 @@ void socket_apply_settings(struct socket_listening *listening, const struct net_
         .send_buffer = (int)settings->send_buffer,
     };
     int fd = listening->fd;
-    if (memcmp(&wanted, &listening->options, sizeof wanted) == 0)
+    if (memcmp(&wanted, &listening->options, sizeof wanted) == 0) {
         return;
-    if (wanted.send_buffer != listening->options.send_buffer && wanted.send_buffer > 0)
+    }
+    if (wanted.send_buffer != listening->options.send_buffer && wanted.send_buffer > 0) {
         set_socket_option(fd, SOL_SOCKET, SO_SNDBUF, wanted.send_buffer);
+    }
     listening->options = wanted;
-    if (!listening->is_tcp)
+    if (!listening->is_tcp) {
         return;
+    }
     set_socket_option(fd, SOL_SOCKET, SO_KEEPALIVE, wanted.keepalive > 0);
     if (wanted.keepalive > 0) {
         set_socket_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, wanted.keepalive);
@@ -57,8 +60,9 @@ void socket_apply_settings(struct socket_listening *listening, const struct net_
 
 void socket_adopt(const struct socket_listening *listening, int fd)
 {
-    if (!listening->is_tcp && listening->options.send_buffer > 0)
+    if (!listening->is_tcp && listening->options.send_buffer > 0) {
         set_socket_option(fd, SOL_SOCKET, SO_SNDBUF, listening->options.send_buffer);
+    }
 }
 
 /* Port 0, then the port that the system chose. */
@@ -71,8 +75,9 @@ static char *describe_bound_socket(int fd, bool any)
     memset(&storage, 0, sizeof storage);
     (void)getsockname(fd, (struct sockaddr *)&storage, &len);
     address_from_sockaddr((struct sockaddr *)&storage, &address);
-    if (any)
+    if (any) {
         return mem_format("*:%u", (unsigned)address.port);
+    }
     return mem_strdup(address_format(&address, text));
 }
 
@@ -83,8 +88,9 @@ static char *parse_tcp_address(const char *where, struct address *address, bool 
     char *plain = *any ? mem_format("[::]%s", where + 1) : mem_strdup(where);
     bool is_good = address_parse(plain, address);
     free(plain);
-    if (is_good)
+    if (is_good) {
         return NULL;
+    }
     return mem_format("cannot listen on %s: not ADDRESS:PORT, [ADDRESS]:PORT, *:PORT or unix:/path",
                       where);
 }
@@ -98,29 +104,35 @@ static char *open_tcp(struct socket_listening *listening, const char *where,
     char *error = parse_tcp_address(where, &address, &any);
     int fd = -1;
     socklen_t len;
-    if (error != NULL)
+    if (error) {
         return error;
-    if (any && access("/proc/net/if_inet6", F_OK) != 0) /* a system without IPv6 */
+    }
+    if (any && access("/proc/net/if_inet6", F_OK) != 0) { /* a system without IPv6 */
         address = (struct address){.family = ADDRESS_IPV4, .port = address.port};
+    }
     len = address_to_sockaddr(&address, &storage);
     fd = socket(storage.ss_family, SOCKET_TYPE, 0);
-    if (fd < 0)
+    if (fd < 0) {
         return listen_failure(where, "socket", errno);
+    }
     listening->fd = fd;
     listening->is_tcp = true;
     set_socket_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     set_socket_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    if (storage.ss_family == AF_INET6)
+    if (storage.ss_family == AF_INET6) {
         set_socket_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !any);
-    if (settings->reuse_port)
+    }
+    if (settings->reuse_port) {
         set_socket_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    }
     socket_apply_settings(listening, settings);
-    if (bind(fd, (struct sockaddr *)&storage, len) != 0)
+    if (bind(fd, (struct sockaddr *)&storage, len) != 0) {
         error = listen_failure(where, "bind", errno);
-    else if (listen(fd, (int)settings->backlog) != 0)
+    } else if (listen(fd, (int)settings->backlog) != 0) {
         error = listen_failure(where, "listen", errno);
-    else
+    } else {
         *text = describe_bound_socket(fd, any);
+    }
     return error;
 }
 
@@ -133,9 +145,10 @@ static char *parse_unix(const char *where, struct sockaddr_un *name)
 {
     const char *path = where + strlen("unix:");
     *name = (struct sockaddr_un){.sun_family = AF_UNIX};
-    if (path[0] == 0 || strlen(path) >= sizeof name->sun_path)
+    if (path[0] == 0 || strlen(path) >= sizeof name->sun_path) {
         return mem_format("cannot listen on %s: the path must have 1 to %zu bytes", where,
                           sizeof name->sun_path - 1);
+    }
     memcpy(name->sun_path, path, strlen(path) + 1);
     return NULL;
 }
@@ -154,17 +167,21 @@ static const char *remove_stale(const struct sockaddr_un *name)
     struct stat status;
     const char *problem = NULL;
     int fd;
-    if (lstat(name->sun_path, &status) != 0)
+    if (lstat(name->sun_path, &status) != 0) {
         return errno == ENOENT ? NULL : strerror(errno);
-    if (!S_ISSOCK(status.st_mode))
+    }
+    if (!S_ISSOCK(status.st_mode)) {
         return "the path exists and is not a socket";
+    }
     fd = socket(AF_UNIX, SOCKET_TYPE, 0);
-    if (fd < 0)
+    if (fd < 0) {
         return strerror(errno);
-    if (connect(fd, (const struct sockaddr *)name, sizeof *name) == 0 || errno != ECONNREFUSED)
+    }
+    if (connect(fd, (const struct sockaddr *)name, sizeof *name) == 0 || errno != ECONNREFUSED) {
         problem = "another process listens there";
-    else if (unlink(name->sun_path) != 0 && errno != ENOENT)
+    } else if (unlink(name->sun_path) != 0 && errno != ENOENT) {
         problem = strerror(errno);
+    }
     close(fd);
     return problem;
 }
@@ -176,24 +193,29 @@ static char *open_unix(struct socket_listening *listening, const char *where,
     struct stat status;
     const char *path = name.sun_path, *problem;
     char *error = parse_unix(where, &name);
-    if (error != NULL)
+    if (error) {
         return error;
+    }
     problem = remove_stale(&name);
-    if (problem != NULL)
+    if (problem) {
         return mem_format("cannot listen on %s: %s", where, problem);
+    }
     listening->fd = socket(AF_UNIX, SOCKET_TYPE, 0);
-    if (listening->fd < 0)
+    if (listening->fd < 0) {
         return listen_failure(where, "socket", errno);
+    }
     socket_apply_settings(listening, settings);
-    if (bind(listening->fd, (struct sockaddr *)&name, sizeof name) != 0)
+    if (bind(listening->fd, (struct sockaddr *)&name, sizeof name) != 0) {
         return listen_failure(where, "bind", errno);
+    }
     if (lstat(path, &status) == 0) {
         listening->path = mem_strdup(path);
         listening->device = status.st_dev;
         listening->inode = status.st_ino;
     }
-    if (listen(listening->fd, (int)settings->backlog) != 0)
+    if (listen(listening->fd, (int)settings->backlog) != 0) {
         return listen_failure(where, "listen", errno);
+    }
     *text = mem_strdup(where);
     return NULL;
 }
@@ -204,24 +226,28 @@ char *socket_open(struct socket_listening *listening, const char *where,
     char *error;
     memset(listening, 0, sizeof *listening);
     listening->fd = -1;
-    if (is_unix(where))
+    if (is_unix(where)) {
         error = open_unix(listening, where, settings, text);
-    else
+    } else {
         error = open_tcp(listening, where, settings, text);
-    if (error != NULL)
+    }
+    if (error) {
         socket_close(listening);
+    }
     return error;
 }
 
 void socket_close(struct socket_listening *listening)
 {
     struct stat status;
-    if (listening->fd >= 0)
+    if (listening->fd >= 0) {
         close(listening->fd);
+    }
     listening->fd = -1;
-    if (listening->path != NULL && lstat(listening->path, &status) == 0 &&
-        status.st_dev == listening->device && status.st_ino == listening->inode)
+    if (listening->path && lstat(listening->path, &status) == 0 &&
+        status.st_dev == listening->device && status.st_ino == listening->inode) {
         (void)unlink(listening->path);
+    }
     free(listening->path);
     listening->path = NULL;
 }

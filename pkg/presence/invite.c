@@ -133,8 +133,9 @@ void invite_user(struct map_session *session, struct bytes user, struct bytes in
 {
     struct map_space *space = map_session_space(session);
     uint64_t number;
-    if (wait_begin(map_space_map(space), session, invitation.len, done, arg, &number))
+    if (wait_begin(map_space_map(space), session, invitation.len, done, arg, &number)) {
         store_invitation(space, number, user, invitation);
+    }
 }
 
 /* Delivery. */
@@ -157,11 +158,13 @@ void invite_deliver(struct map_space *space, struct bytes user, struct bytes kep
     bool delivered = false;
     LIST_FOREACH (node, relay_listeners(space)) {
         struct relay_listener *listener = list_entry(node, struct relay_listener, link);
-        if (listener->invited && listener->invited(listener, user, invitation_text(kept)))
+        if (listener->invited && listener->invited(listener, user, invitation_text(kept))) {
             delivered = true;
+        }
     }
-    if (!delivered)
+    if (!delivered) {
         return;
+    }
     note_delivered(space, user, kept);
     remove_delivered(space, user, kept);
 }
@@ -173,10 +176,12 @@ bool invite_take_message(struct map *map, struct bytes rest)
     size_t user_len = cursor_decimal(&cursor, ' '), len = cursor_decimal(&cursor, '\n');
     struct bytes user = cursor_take(&cursor, user_len), kept = cursor_take(&cursor, len);
     struct map_space *space = map_space_named(map, name);
-    if (cursor.failed || !is_kept(kept))
+    if (cursor.failed || !is_kept(kept)) {
         return false;
-    if (space)
+    }
+    if (space) {
         invite_deliver(space, user, kept);
+    }
     return true;
 }
 
@@ -194,16 +199,18 @@ static void end_delivery(struct ending *ending)
 {
     struct invite_delivery *delivery = list_entry(ending, struct invite_delivery, ending);
     delivery->deliver = NULL;
-    if (!delivery->sent)
+    if (!delivery->sent) {
         free_delivery(delivery);
+    }
 }
 
 static bool was_delivered(const struct invite_delivery *delivery, struct bytes kept)
 {
     struct cursor delivered = cursor_over(writer_bytes_written(&delivery->delivered));
     while (cursor_left(&delivered) > 0) {
-        if (bytes_equal(kept, cursor_take(&delivered, cursor_decimal(&delivered, ' '))))
+        if (bytes_equal(kept, cursor_take(&delivered, cursor_decimal(&delivered, ' ')))) {
             return true;
+        }
     }
     return false;
 }
@@ -214,8 +221,9 @@ static void deliver_waiting(struct invite_delivery *delivery, const struct redis
     struct bytes user = {delivery->user, delivery->user_len};
     for (size_t i = 0; i < list->count && delivery->deliver; i++) {
         struct bytes kept = list->elements[i]->text;
-        if (is_kept(kept) && expiry_of(kept) > delivery->now_ms && !was_delivered(delivery, kept))
+        if (is_kept(kept) && expiry_of(kept) > delivery->now_ms && !was_delivered(delivery, kept)) {
             delivery->deliver(delivery->arg, invitation_text(kept));
+        }
         remove_delivered(delivery->space, user, kept);
     }
 }
@@ -223,9 +231,10 @@ static void deliver_waiting(struct invite_delivery *delivery, const struct redis
 static void on_redis_time(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct invite_delivery *delivery = arg;
-    if (status == REDIS_OK && reply->type == REDIS_ARRAY && reply->count == 2)
+    if (status == REDIS_OK && reply->type == REDIS_ARRAY && reply->count == 2) {
         delivery->now_ms = bytes_decimal(reply->elements[0]->text) * 1000 +
                            bytes_decimal(reply->elements[1]->text) / 1000;
+    }
 }
 
 /* A read that was lost with the link is sent again on the next one, one that was refused after
@@ -238,13 +247,15 @@ static void on_waiting_invitations(void *arg, enum redis_status status,
     struct presences *presences = presences_of(map_space_map(delivery->space));
     bool lost = status == REDIS_DOWN || status == REDIS_LOST;
     bool refused = status == REDIS_REFUSED && redis_refusal_of(reply) != REDIS_REFUSAL_OTHER;
-    if (status == REDIS_OK && reply->type == REDIS_ARRAY)
+    if (status == REDIS_OK && reply->type == REDIS_ARRAY) {
         deliver_waiting(delivery, reply);
+    }
     delivery->sent = false;
-    if (!delivery->deliver || !(lost || refused))
+    if (!delivery->deliver || !(lost || refused)) {
         free_delivery(delivery);
-    else if (refused && !loop_timer_is_running(presences->invite_retry))
+    } else if (refused && !loop_timer_is_running(presences->invite_retry)) {
         loop_timer_start(presences->invite_retry, RETRY_MS);
+    }
 }
 
 static void read_invitations(struct invite_delivery *delivery)
@@ -273,23 +284,27 @@ void invite_take_waiting(struct map_session *session, struct bytes user, invite_
     ending_attach(&delivery->ending, session, end_delivery);
     list_init(&delivery->link);
     list_append(&presences_of(map_space_map(space))->invitations, &delivery->link);
-    if (redis_link_is_up(map_link(map_space_map(space))))
+    if (redis_link_is_up(map_link(map_space_map(space)))) {
         read_invitations(delivery);
+    }
 }
 
 void invites_retry(struct presences *presences)
 {
-    if (!redis_link_is_up(map_link(presences->map)))
+    if (!redis_link_is_up(map_link(presences->map))) {
         return; /* they are sent again when the link is up */
+    }
     LIST_FOREACH (node, &presences->invitations) {
         struct invite_delivery *delivery = list_entry(node, struct invite_delivery, link);
-        if (!delivery->sent)
+        if (!delivery->sent) {
             read_invitations(delivery);
+        }
     }
 }
 
 void invites_free(struct presences *presences)
 {
-    LIST_FOREACH (node, &presences->invitations)
+    LIST_FOREACH (node, &presences->invitations) {
         free_delivery(list_entry(node, struct invite_delivery, link));
+    }
 }

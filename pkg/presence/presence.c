@@ -23,12 +23,14 @@ static void notify_changed_presences(void *arg)
             list_entry(set->changed.next, struct watched_name, in_changed);
         bool first = !presence->known;
         list_remove(&presence->in_changed);
-        if (!first && presence->notified == presence->status)
+        if (!first && presence->notified == presence->status) {
             continue;
+        }
         presence->known = true;
         presence->notified = presence->status;
-        if (!list_is_empty(&presence->watches))
+        if (!list_is_empty(&presence->watches)) {
             set->callbacks->changed(set->arg, presence, first);
+        }
     }
 }
 
@@ -51,16 +53,18 @@ static void free_presence(struct watched_name *presence)
 static void free_unwatched_presences(void *arg)
 {
     struct presence_set *set = arg;
-    while (!list_is_empty(&set->unwatched))
+    while (!list_is_empty(&set->unwatched)) {
         free_presence(list_entry(set->unwatched.next, struct watched_name, unwatched));
+    }
 }
 
 static void reread_some_presences(struct presence_part *part)
 {
     size_t some = (part->count + REREAD_PORTIONS - 1) / REREAD_PORTIONS;
     LIST_FOREACH (node, &part->order) {
-        if (some-- == 0)
+        if (some-- == 0) {
             return;
+        }
         presence_read_again(list_entry(node, struct watched_name, in_order));
     }
 }
@@ -69,8 +73,9 @@ static void on_reread_timer(void *arg)
 {
     struct presence_set *set = arg;
     const struct map_settings *settings = map_settings_of(map_space_map(set->space));
-    for (uint32_t i = 0; i < map_space_partitions(set->space); i++)
+    for (uint32_t i = 0; i < map_space_partitions(set->space); i++) {
         reread_some_presences(&set->parts[i]);
+    }
     loop_timer_start(set->reread, (uint64_t)settings->presence_reread / REREAD_PORTIONS);
 }
 
@@ -112,19 +117,22 @@ void presence_set_destroy(struct presence_set **set_pointer)
 {
     struct presence_set *set = *set_pointer;
     struct watched_name *presence, *next;
-    if (!set)
+    if (!set) {
         return;
+    }
     *set_pointer = NULL;
     struct loop *loop = map_loop(map_space_map(set->space));
-    HASH_ITER (hh, set->names, presence, next)
+    HASH_ITER (hh, set->names, presence, next) {
         free_presence(presence);
+    }
     for (uint32_t i = 0; i < map_space_partitions(set->space); i++) {
         presence_reads_drop(&set->parts[i]);
         loop_timer_destroy(&set->parts[i].retry);
     }
     struct loop_task *tasks[] = {&set->notify, &set->read, &set->forget};
-    for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++)
+    for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++) {
         loop_cancel(loop, tasks[i]);
+    }
     loop_timer_destroy(&set->reread);
     list_remove(&set->link);
     free(set);
@@ -135,10 +143,12 @@ void presence_found(struct watched_name *presence, enum map_status status)
     struct presence_set *set = presence->part->set;
     presence->unconfirmed = false;
     presence->status = (uint8_t)status;
-    if (presence->known && presence->notified == presence->status)
+    if (presence->known && presence->notified == presence->status) {
         return;
-    if (list_is_empty(&presence->in_changed))
+    }
+    if (list_is_empty(&presence->in_changed)) {
         list_append(&set->changed, &presence->in_changed);
+    }
     loop_defer(map_loop(map_space_map(set->space)), LOOP_PHASE_VIEW, &set->notify);
 }
 
@@ -160,8 +170,9 @@ static void on_message(void *arg, struct bytes message)
     struct bytes epoch;
     enum map_status status;
     uint64_t seq;
-    if (format_is_unknown(FORMAT_PRESENCE, partition_prefix(presence->part->partition), message))
+    if (format_is_unknown(FORMAT_PRESENCE, partition_prefix(presence->part->partition), message)) {
         return;
+    }
     if (!read_presence_message(message, &epoch, &seq, &status)) {
         metrics_add(METRIC_MALFORMED_FROM_REDIS, 1);
         log_limited(LOG_WARN, &limit, "malformed_presence",
@@ -172,10 +183,11 @@ static void on_message(void *arg, struct bytes message)
         presence_read_again(presence);
     } else if (seq > presence->seq) {
         presence->seq = seq;
-        if (status != MAP_OFFLINE || !presence->part->fresh)
+        if (status != MAP_OFFLINE || !presence->part->fresh) {
             presence_found(presence, status);
-        else
+        } else {
             presence_read_again(presence); /* its reply says whether the grace has passed */
+        }
     }
 }
 
@@ -197,8 +209,9 @@ static void join_presence_channel(struct watched_name *presence)
         channel_join(map_channels(map), &presence->channel, channel, &channel_callbacks, presence);
     writer_free(&key);
     /* Without the events link a status that may soon be outdated is better than none. */
-    if (subscribed || !map_has_events(map))
+    if (subscribed || !map_has_events(map)) {
         presence_read_again(presence);
+    }
 }
 
 static struct watched_name *create_presence(struct presence_set *set, struct bytes name)
@@ -223,8 +236,9 @@ void presence_watch(struct presence_set *set, struct bytes name, struct presence
 {
     struct watched_name *presence = NULL;
     HASH_FIND(hh, set->names, name.data, name.len, presence);
-    if (!presence)
+    if (!presence) {
         presence = create_presence(set, name);
+    }
     list_remove(&presence->unwatched);
     watch->presence = presence;
     list_append(&presence->watches, &watch->link);
@@ -233,13 +247,15 @@ void presence_watch(struct presence_set *set, struct bytes name, struct presence
 void presence_unwatch(struct presence_watch *watch)
 {
     struct watched_name *presence = watch->presence;
-    if (!presence)
+    if (!presence) {
         return;
+    }
     struct presence_set *set = presence->part->set;
     watch->presence = NULL;
     list_remove(&watch->link);
-    if (!list_is_empty(&presence->watches))
+    if (!list_is_empty(&presence->watches)) {
         return;
+    }
     list_append(&set->unwatched, &presence->unwatched);
     loop_defer(map_loop(map_space_map(set->space)), LOOP_PHASE_FREE, &set->forget);
 }
@@ -271,8 +287,9 @@ size_t presence_set_count(const struct presence_set *set)
 
 static void reread_part(struct presence_part *part)
 {
-    LIST_FOREACH (node, &part->order)
+    LIST_FOREACH (node, &part->order) {
         presence_read_again(list_entry(node, struct watched_name, in_order));
+    }
 }
 
 /* The feature. */
@@ -312,8 +329,9 @@ static void on_link_up(void *state)
     struct presences *presences = state;
     LIST_FOREACH (node, &presences->sets) {
         struct presence_set *set = list_entry(node, struct presence_set, link);
-        for (uint32_t i = 0; i < map_space_partitions(set->space); i++)
+        for (uint32_t i = 0; i < map_space_partitions(set->space); i++) {
             reread_part(&set->parts[i]);
+        }
     }
     invites_retry(presences);
 }
@@ -331,40 +349,46 @@ static void on_epoch(void *state, struct partition *partition)
     struct presences *presences = state;
     LIST_FOREACH (node, &presences->sets) {
         struct presence_part *part = part_in(node, partition);
-        if (part)
+        if (part) {
             reread_part(part);
+        }
     }
 }
 
 static void confirm_presences(struct presence_part *part)
 {
     part->fresh = false;
-    if (!part->unconfirmed)
+    if (!part->unconfirmed) {
         return;
+    }
     part->unconfirmed = false;
     LIST_FOREACH (node, &part->order) {
         struct watched_name *presence = list_entry(node, struct watched_name, in_order);
-        if (presence->unconfirmed)
+        if (presence->unconfirmed) {
             presence_read_again(presence);
+        }
     }
 }
 
 static void on_sweep(void *state, struct partition *partition, uint64_t redis_now_ms)
 {
     struct presences *presences = state;
-    if (redis_now_ms < partition_grace_until(partition))
+    if (redis_now_ms < partition_grace_until(partition)) {
         return;
+    }
     LIST_FOREACH (node, &presences->sets) {
         struct presence_part *part = part_in(node, partition);
-        if (part && part->fresh && !strcmp(part->epoch, partition_epoch(partition)))
+        if (part && part->fresh && !strcmp(part->epoch, partition_epoch(partition))) {
             confirm_presences(part);
+        }
     }
 }
 
 static enum map_message on_node_message(void *state, struct bytes verb, struct bytes rest)
 {
-    if (!bytes_equal(verb, BYTES_LITERAL("invited")))
+    if (!bytes_equal(verb, BYTES_LITERAL("invited"))) {
         return MAP_MESSAGE_UNEXPECTED;
+    }
     return invite_take_message(((struct presences *)state)->map, rest) ? MAP_MESSAGE_HANDLED
                                                                        : MAP_MESSAGE_MALFORMED;
 }

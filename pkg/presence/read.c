@@ -28,17 +28,19 @@ struct presence_read {
 void presence_read_again(struct watched_name *presence)
 {
     struct presence_set *set = presence->part->set;
-    if (presence->read)
+    if (presence->read) {
         presence->again = true;
-    else if (list_is_empty(&presence->in_due))
+    } else if (list_is_empty(&presence->in_due)) {
         list_append(&presence->part->due, &presence->in_due);
+    }
     loop_defer(map_loop(map_space_map(set->space)), LOOP_PHASE_STORE, &set->read);
 }
 
 void presence_read_drop(struct watched_name *presence)
 {
-    if (presence->read)
+    if (presence->read) {
         presence->read->names[presence->place] = NULL;
+    }
 }
 
 void presence_reads_drop(struct presence_part *part)
@@ -58,8 +60,9 @@ static void begin_presence_epoch(struct presence_part *part, struct bytes epoch,
     LIST_FOREACH (node, &part->order) {
         struct watched_name *presence = list_entry(node, struct watched_name, in_order);
         presence->seq = 0;
-        if (presence->read != read)
+        if (presence->read != read) {
             presence_read_again(presence);
+        }
     }
 }
 
@@ -71,10 +74,11 @@ static void apply_read_status(struct watched_name *presence, enum map_status sta
     struct presence_part *part = presence->part;
     bool was_offline = presence->known && presence->status == MAP_OFFLINE;
     bool contradicts = status == MAP_OFFLINE ? presence->status != MAP_OFFLINE : was_offline;
-    if (contradicts && part->fresh && holding)
+    if (contradicts && part->fresh && holding) {
         presence->unconfirmed = part->unconfirmed = true;
-    else
+    } else {
         presence_found(presence, status);
+    }
 }
 
 static void apply_presence_read(struct watched_name *presence, uint64_t seq, uint8_t digit,
@@ -84,8 +88,9 @@ static void apply_presence_read(struct watched_name *presence, uint64_t seq, uin
         presence->seq = seq;
         apply_read_status(presence, (enum map_status)(digit - '0'), holding);
     }
-    if (presence->again)
+    if (presence->again) {
         presence_read_again(presence);
+    }
     presence->again = false;
 }
 
@@ -98,18 +103,22 @@ static bool read_presence_reply(struct presence_read *read, struct bytes text)
     uint64_t seq = cursor_decimal(&cursor, ' ');
     bool holding = cursor_decimal(&cursor, '\n') != 0;
     struct bytes digits = cursor_take(&cursor, read->count);
-    if (cursor.failed || !bytes_equal(format, BYTES_LITERAL("1")) || epoch.len != EPOCH_LENGTH)
+    if (cursor.failed || !bytes_equal(format, BYTES_LITERAL("1")) || epoch.len != EPOCH_LENGTH) {
         return false;
-    for (size_t i = 0; i < digits.len; i++) {
-        if (digits.data[i] < '0' || digits.data[i] > '2')
-            return false;
     }
-    if (!bytes_equal(epoch, bytes_from_string(part->epoch)))
+    for (size_t i = 0; i < digits.len; i++) {
+        if (digits.data[i] < '0' || digits.data[i] > '2') {
+            return false;
+        }
+    }
+    if (!bytes_equal(epoch, bytes_from_string(part->epoch))) {
         begin_presence_epoch(part, epoch, read);
+    }
     for (size_t i = 0; i < read->count; i++) {
         struct watched_name *presence = read->names[i];
-        if (!presence)
+        if (!presence) {
             continue;
+        }
         presence->read = NULL;
         list_remove(&presence->in_order);
         list_append(&part->order, &presence->in_order);
@@ -122,8 +131,9 @@ static void fail_presence_read(struct presence_read *read)
 {
     for (size_t i = 0; i < read->count; i++) {
         struct watched_name *presence = read->names[i];
-        if (!presence)
+        if (!presence) {
             continue;
+        }
         presence->read = NULL;
         presence->again = false;
         list_append(&read->part->due, &presence->in_due);
@@ -139,10 +149,11 @@ static void on_presence_read(void *arg, enum redis_status status, const struct r
         list_remove(&read->link);
         part->reading--;
         if (status == REDIS_OK && reply->type == REDIS_STRING &&
-            read_presence_reply(read, reply->text))
+            read_presence_reply(read, reply->text)) {
             presence_read_part(part);
-        else
+        } else {
             fail_presence_read(read);
+        }
     }
     free(read);
 }
@@ -170,8 +181,9 @@ static void write_keys(const struct presence_read *read, const char *kind, struc
                        struct bytes *keys)
 {
     const char *prefix = partition_prefix(read->part->partition);
-    for (size_t i = 0; i < read->count; i++)
+    for (size_t i = 0; i < read->count; i++) {
         keys[i].len = keys_write(text, prefix, kind, presence_name(read->names[i])).len;
+    }
 }
 
 static void send_presence_read(struct presence_read *read)
@@ -197,13 +209,15 @@ void presence_read_part(struct presence_part *part)
 {
     const struct map *map = map_space_map(part->set->space);
     while (part->reading < READS_MAX && !list_is_empty(&part->due) &&
-           redis_link_is_up(map_link(map)) && map_is_checked(map))
+           redis_link_is_up(map_link(map)) && map_is_checked(map)) {
         send_presence_read(begin_presence_read(part));
+    }
 }
 
 void presence_read_due(void *arg)
 {
     struct presence_set *set = arg;
-    for (uint32_t i = 0; i < map_space_partitions(set->space); i++)
+    for (uint32_t i = 0; i < map_space_partitions(set->space); i++) {
         presence_read_part(&set->parts[i]);
+    }
 }

@@ -17,8 +17,9 @@ struct user_notify *user_notify_create(struct map_space *space, struct bytes use
     notify->space = space;
     notify->count = 1;
     memcpy(notify->text, user.data, user.len);
-    if (invitation.len)
+    if (invitation.len) {
         memcpy(notify->text + user.len, invitation.data, invitation.len);
+    }
     notify->user = (struct bytes){notify->text, user.len};
     notify->invitation = (struct bytes){notify->text + user.len, invitation.len};
     return notify;
@@ -26,8 +27,9 @@ struct user_notify *user_notify_create(struct map_space *space, struct bytes use
 
 static void release_user_notify(struct user_notify *notify)
 {
-    if (--notify->count > 0)
+    if (--notify->count > 0) {
         return;
+    }
     writer_free(&notify->nodes);
     writer_free(&notify->keep);
     free(notify);
@@ -38,8 +40,9 @@ static bool mark_node_notified(struct user_notify *notify, struct bytes node)
 {
     struct bytes nodes = writer_bytes_written(&notify->nodes);
     for (size_t at = 0; at + NODE_ID_LENGTH <= nodes.len; at += NODE_ID_LENGTH) {
-        if (bytes_equal(node, (struct bytes){nodes.data + at, NODE_ID_LENGTH}))
+        if (bytes_equal(node, (struct bytes){nodes.data + at, NODE_ID_LENGTH})) {
             return false;
+        }
     }
     writer_bytes(&notify->nodes, node);
     return true;
@@ -48,10 +51,11 @@ static bool mark_node_notified(struct user_notify *notify, struct bytes node)
 static void notify_local_device(struct user_notify *notify, struct bytes id)
 {
     struct map_space *space = notify->space;
-    if (notify->invitation.len == 0)
+    if (notify->invitation.len == 0) {
         session_drop(space, id);
-    else if (mark_node_notified(notify, bytes_from_string(map_node_id(map_space_map(space)))))
+    } else if (mark_node_notified(notify, bytes_from_string(map_node_id(map_space_map(space))))) {
         invite_deliver(space, notify->user, notify->invitation);
+    }
 }
 
 static void notify_remote_device(struct user_notify *notify, struct bytes node, struct bytes id)
@@ -67,8 +71,9 @@ static void notify_remote_device(struct user_notify *notify, struct bytes node, 
         writer_bytes(&message, notify->user);
         writer_bytes(&message, notify->invitation);
     }
-    if (message.len > 0)
+    if (message.len > 0) {
         map_send_to_node(map_space_map(space), node, writer_bytes_written(&message), 0);
+    }
     writer_free(&message);
 }
 
@@ -93,21 +98,25 @@ static void notify_device(struct user_notify *notify, const struct device *devic
                           const struct redis_reply *fields)
 {
     struct bytes node = fields->elements[0]->text, id = {device->id, device->id_len};
-    if (node.len != NODE_ID_LENGTH || (notify->invitation.len == 0 &&
-                                       !is_older_device(notify, device, fields->elements[1]->text)))
+    if (node.len != NODE_ID_LENGTH ||
+        (notify->invitation.len == 0 &&
+         !is_older_device(notify, device, fields->elements[1]->text))) {
         return;
-    if (bytes_equal(node, bytes_from_string(map_node_id(map_space_map(notify->space)))))
+    }
+    if (bytes_equal(node, bytes_from_string(map_node_id(map_space_map(notify->space))))) {
         notify_local_device(notify, id);
-    else
+    } else {
         notify_remote_device(notify, node, id);
+    }
 }
 
 static void on_device_node(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct device *device = arg;
     struct user_notify *notify = device->notify;
-    if (status == REDIS_OK && reply->type == REDIS_ARRAY && reply->count == 2)
+    if (status == REDIS_OK && reply->type == REDIS_ARRAY && reply->count == 2) {
         notify_device(notify, device, reply);
+    }
     release_user_notify(notify);
     free(device);
 }
@@ -136,12 +145,14 @@ void user_notify_run(struct user_notify *notify, const struct redis_reply *ids)
         struct bytes id = ids->elements[i]->text;
         bool is_kept = bytes_equal(id, writer_bytes_written(&notify->keep));
         is_before = is_before && !is_kept;
-        if (id.len == 0 || id.data[0] == '.' || is_kept)
+        if (id.len == 0 || id.data[0] == '.' || is_kept) {
             continue;
-        if (notify->invitation.len > 0 && map_owns(notify->space, id))
+        }
+        if (notify->invitation.len > 0 && map_owns(notify->space, id)) {
             notify_local_device(notify, id);
-        else
+        } else {
             look_up_device(notify, id, is_before);
+        }
     }
     release_user_notify(notify);
 }
@@ -151,8 +162,9 @@ void user_notify_run(struct user_notify *notify, const struct redis_reply *ids)
 static void on_since(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct user_notify *notify = arg;
-    if (status == REDIS_OK && reply->type == REDIS_STRING)
+    if (status == REDIS_OK && reply->type == REDIS_STRING) {
         notify->since = bytes_decimal(reply->text);
+    }
 }
 
 static void on_devices(void *arg, enum redis_status status, const struct redis_reply *reply)

@@ -45,8 +45,9 @@ static void channels_leave_unused(void *arg)
     while (!list_is_empty(&channels->unused)) {
         struct joined_channel *channel =
             list_entry(channels->unused.next, struct joined_channel, unused);
-        if (*channels->subscriber)
+        if (*channels->subscriber) {
             redis_unsubscribe(*channels->subscriber, joined_channel_name(channel));
+        }
         free_channel(channel);
     }
 }
@@ -64,8 +65,9 @@ struct channels *channels_create(struct loop *loop, struct redis_subscriber *con
 void channels_destroy(struct channels **channels_pointer)
 {
     struct channels *channels = *channels_pointer;
-    if (!channels)
+    if (!channels) {
         return;
+    }
     *channels_pointer = NULL;
     loop_cancel(channels->loop, &channels->leave);
     struct joined_channel *channel, *next;
@@ -95,8 +97,9 @@ static struct joined_channel *channels_add(struct channels *channels, struct byt
     list_init(&channel->users);
     list_init(&channel->unused);
     HASH_ADD(hh, channels->table, name, channel->len, channel);
-    if (*channels->subscriber)
+    if (*channels->subscriber) {
         redis_subscribe(*channels->subscriber, name);
+    }
     return channel;
 }
 
@@ -104,8 +107,9 @@ bool channel_join(struct channels *channels, struct channel_user *user, struct b
                   const struct channel_callbacks *callbacks, void *arg)
 {
     struct joined_channel *channel = channels_find(channels, name);
-    if (!channel)
+    if (!channel) {
         channel = channels_add(channels, name);
+    }
     list_remove(&channel->unused);
     user->channel = channel;
     user->callbacks = callbacks;
@@ -117,14 +121,17 @@ bool channel_join(struct channels *channels, struct channel_user *user, struct b
 void channel_leave(struct channel_user *user)
 {
     struct joined_channel *channel = user->channel;
-    if (!channel)
+    if (!channel) {
         return;
+    }
     user->channel = NULL;
-    if (channel->next == &user->link)
+    if (channel->next == &user->link) {
         channel->next = user->link.next;
+    }
     list_remove(&user->link);
-    if (!list_is_empty(&channel->users))
+    if (!list_is_empty(&channel->users)) {
         return;
+    }
     list_append(&channel->channels->unused, &channel->unused);
     loop_defer(channel->channels->loop, LOOP_PHASE_STORE, &channel->channels->leave);
 }
@@ -137,15 +144,17 @@ bool channel_is_subscribed(const struct channel_user *user)
 void channel_subscribe_again(const struct channel_user *user)
 {
     const struct joined_channel *channel = user->channel;
-    if (channel && channel->subscribed && *channel->channels->subscriber)
+    if (channel && channel->subscribed && *channel->channels->subscriber) {
         redis_subscribe_again(*channel->channels->subscriber, joined_channel_name(channel));
+    }
 }
 
 /* The next user to notify; users may leave and join meanwhile. */
 static struct channel_user *channel_next_user(struct joined_channel *channel)
 {
-    if (!channel->next)
+    if (!channel->next) {
         channel->next = channel->users.next;
+    }
     if (channel->next == &channel->users) {
         channel->next = NULL;
         return NULL;
@@ -159,11 +168,13 @@ void channels_subscribed(struct channels *channels, struct bytes name)
 {
     struct joined_channel *channel = channels_find(channels, name);
     struct channel_user *user;
-    if (!channel)
+    if (!channel) {
         return;
+    }
     channel->subscribed = true;
-    while ((user = channel_next_user(channel)))
+    while ((user = channel_next_user(channel))) {
         user->callbacks->subscribed(user->arg);
+    }
 }
 
 void channels_message(struct channels *channels, struct bytes name, struct bytes message)
@@ -171,10 +182,12 @@ void channels_message(struct channels *channels, struct bytes name, struct bytes
     struct joined_channel *channel = channels_find(channels, name);
     struct channel_user *user;
     /* A message before the confirmation belongs to an earlier subscription. */
-    if (!channel || !channel->subscribed)
+    if (!channel || !channel->subscribed) {
         return;
-    while ((user = channel_next_user(channel)))
+    }
+    while ((user = channel_next_user(channel))) {
         user->callbacks->message(user->arg, message);
+    }
 }
 
 void channels_down(struct channels *channels)
@@ -184,8 +197,9 @@ void channels_down(struct channels *channels)
     HASH_ITER (hh, channels->table, channel, next) {
         channel->subscribed = false;
         while ((user = channel_next_user(channel))) {
-            if (user->callbacks->down)
+            if (user->callbacks->down) {
                 user->callbacks->down(user->arg);
+            }
         }
     }
 }

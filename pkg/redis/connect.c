@@ -64,14 +64,14 @@ static bool have_tls(struct redis_link *link)
     const struct redis_settings *s = link->settings;
     char *error = NULL;
 
-    if (link->target->scheme != REDIS_TLS || link->tls != NULL) {
+    if (link->target->scheme != REDIS_TLS || link->tls) {
         return true;
     }
     link->tls =
         tls_client_context_create(*s->tls_ca != '\0' ? s->tls_ca : NULL,
                                   *s->tls_certificate != '\0' ? s->tls_certificate : NULL,
                                   *s->tls_key != '\0' ? s->tls_key : NULL, s->tls_verify, &error);
-    if (link->tls == NULL) {
+    if (!link->tls) {
         redis_link_unfit(link, error);
         free(error);
         return false;
@@ -84,7 +84,7 @@ static bool is_guided(struct redis_link *link)
 {
     struct stream_address address;
 
-    if (link->guide == NULL) {
+    if (!link->guide) {
         return false;
     }
     switch (link->guide->attempt(link->guide_arg, &address)) {

@@ -32,7 +32,7 @@ static const char *parent_directory(void)
     const char *runtime = getenv("XDG_RUNTIME_DIR");
     const char *temporary = getenv("TMPDIR");
 
-    if (runtime != NULL && *runtime == '/' && access(runtime, W_OK) == 0) {
+    if (runtime && *runtime == '/' && access(runtime, W_OK) == 0) {
         return runtime;
     }
     return temporary != NULL && *temporary == '/' ? temporary : "/tmp";
@@ -90,7 +90,7 @@ static void each_directory(const char *parent, void (*visit)(void *arg, const ch
     DIR *entries = opendir(parent);
     const struct dirent *entry;
 
-    while (entries != NULL && (entry = readdir(entries)) != NULL) {
+    while (entries && (entry = readdir(entries))) {
         if (strlen(entry->d_name) == NAME_LENGTH &&
             strncmp(entry->d_name, NAME_PREFIX, sizeof NAME_PREFIX - 1) == 0) {
             char *path = mem_format("%s/%s", parent, entry->d_name);
@@ -99,7 +99,7 @@ static void each_directory(const char *parent, void (*visit)(void *arg, const ch
             free(path);
         }
     }
-    if (entries != NULL) {
+    if (entries) {
         closedir(entries);
     }
 }
@@ -154,7 +154,7 @@ char *redis_directory_create(int *lock, char **error)
     char *path = mem_format("%s/" NAME_PREFIX "XXXXXX", parent);
 
     each_directory(parent, remove_if_dead, NULL);
-    if (mkdtemp(path) == NULL) {
+    if (!mkdtemp(path)) {
         *error = mem_format("cannot create a directory like %s: %s", path, strerror(errno));
         free(path);
         return NULL;

@@ -75,7 +75,7 @@ static char *log_tail(const struct redis_embedded *embedded)
         return NULL;
     }
     buffer[len] = '\0';
-    if (size > TAIL_LENGTH && strchr(buffer, '\n') != NULL) {
+    if (size > TAIL_LENGTH && strchr(buffer, '\n')) {
         start = strchr(buffer, '\n') + 1;
     }
     return mem_strdup(start);
@@ -84,7 +84,7 @@ static char *log_tail(const struct redis_embedded *embedded)
 static bool make_directory(struct redis_embedded *embedded, char **error)
 {
     embedded->directory = redis_directory_create(&embedded->lock, error);
-    if (embedded->directory == NULL) {
+    if (!embedded->directory) {
         return false;
     }
     embedded->socket = mem_format("%s/redis.sock", embedded->directory);
@@ -143,7 +143,7 @@ static void exited(void *arg, unsigned events)
     tail = log_tail(embedded);
     log_error("redis_crashed", LOG_INT("status", status), LOG_STRING("log", tail));
     free(tail);
-    if (embedded->died != NULL) {
+    if (embedded->died) {
         embedded->died(embedded->arg, status);
     }
 }
@@ -173,10 +173,9 @@ static bool wait_exit(struct redis_embedded *embedded, unsigned timeout_ms, int 
 static char *describe_end(const struct redis_embedded *embedded, int status)
 {
     char *tail = log_tail(embedded);
-    char *text = mem_format("redis-server exited with %s %d; its log: %s",
-                            WIFSIGNALED(status) ? "signal" : "status",
-                            WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
-                            tail != NULL ? tail : "(empty)");
+    char *text = mem_format(
+        "redis-server exited with %s %d; its log: %s", WIFSIGNALED(status) ? "signal" : "status",
+        WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), tail ? tail : "(empty)");
 
     free(tail);
     return text;
@@ -219,7 +218,7 @@ static bool wait_ready(struct redis_embedded *embedded, char **error)
             char *tail = log_tail(embedded);
 
             *error = mem_format("redis-server is not ready after %d s; its log: %s",
-                                START_MS / 1000, tail != NULL ? tail : "(empty)");
+                                START_MS / 1000, tail ? tail : "(empty)");
             free(tail);
             return false;
         }
@@ -321,7 +320,7 @@ void redis_embedded_stop(struct redis_embedded **pointer)
     struct redis_embedded *embedded = *pointer;
 
     *pointer = NULL;
-    if (embedded == NULL) {
+    if (!embedded) {
         return;
     }
     loop_io_destroy(&embedded->io);
@@ -329,7 +328,7 @@ void redis_embedded_stop(struct redis_embedded **pointer)
     if (embedded->pidfd >= 0) {
         close(embedded->pidfd);
     }
-    if (embedded->directory != NULL) {
+    if (embedded->directory) {
         redis_directory_remove(embedded->directory);
     }
     close_lock(&embedded->lock);

@@ -49,7 +49,7 @@ static void unfit(struct redis_link *link, const char *step, const struct redis_
     const uint8_t *space = memchr(text.data, ' ', text.len);
     char *why;
 
-    if (secret && space != NULL) {
+    if (secret && space) {
         text.len = (size_t)(space - text.data);
     }
     why = mem_format("%s was refused: %.*s", step, text.len < 256 ? (int)text.len : 256,
@@ -145,7 +145,7 @@ static void server_replied(void *arg, enum redis_status status, const struct red
     char *why;
 
     link->run_id[0] = '\0';
-    if (link->push != NULL && redis_is_withheld(status, reply)) {
+    if (link->push && redis_is_withheld(status, reply)) {
         return; /* the command link checks it, if it may */
     }
     if (!step_passed(link, status, reply, "INFO server", false)) {
@@ -194,7 +194,7 @@ static void memory_replied(void *arg, enum redis_status status, const struct red
 
 static bool is_admitted(struct redis_link *link)
 {
-    if (link->guide == NULL) {
+    if (!link->guide) {
         return true;
     }
     return link->guide->admit(link->guide_arg, link->run_id) == REDIS_ADMIT;
@@ -211,7 +211,7 @@ static void finish_handshake(struct redis_link *link)
     link->unfit = NULL;
     log_info("redis_connected", LOG_STRING("link", link->name), LOG_STRING("redis", link->server),
              LOG_STRING("run_id", *link->run_id != '\0' ? link->run_id : NULL));
-    if (link->callbacks.up != NULL) {
+    if (link->callbacks.up) {
         link->callbacks.up(link->arg, link->run_id);
     }
 }
@@ -254,7 +254,7 @@ static void say_ping(struct redis_link *link)
 
 static const char *first_text_of(const char *a, const char *b)
 {
-    return a != NULL ? a : b != NULL ? b : "";
+    return a ? a : b ? b : "";
 }
 
 static void say_auth(struct redis_link *link)
@@ -289,11 +289,11 @@ static void say_select(struct redis_link *link)
 /* Requests the server's identity, role and memory policy. */
 static void request_info(struct redis_link *link)
 {
-    if (link->push == NULL || link->guide != NULL) {
+    if (!link->push || link->guide) {
         queue_handshake_command(link, server_replied, false, 2,
                                 (struct bytes[]){BYTES_LITERAL("INFO"), BYTES_LITERAL("server")});
     }
-    if (link->guide != NULL) {
+    if (link->guide) {
         queue_handshake_command(
             link, role_replied, false, 2,
             (struct bytes[]){BYTES_LITERAL("INFO"), BYTES_LITERAL("replication")});
@@ -318,7 +318,7 @@ void redis_link_handshake(struct redis_link *link)
                             (struct bytes[]){BYTES_LITERAL("CLIENT"), BYTES_LITERAL("SETNAME"),
                                              bytes_from_string(name)});
     request_info(link);
-    if (link->push == NULL) {
+    if (!link->push) {
         queue_handshake_command(link, memory_replied, false, 2,
                                 (struct bytes[]){BYTES_LITERAL("INFO"), BYTES_LITERAL("memory")});
     }
@@ -334,7 +334,7 @@ void redis_link_handshake_timer(struct redis_link *link)
     }
     link->handshake_waits = false;
     loop_timer_start(link->state_timer, (uint64_t)link->settings->connect_timeout);
-    if (link->guide != NULL) {
+    if (link->guide) {
         redis_link_identify_again(link); /* it may be another server by now */
     } else {
         say_ping(link);

@@ -42,7 +42,7 @@ uint64_t redis_link_backoff(const struct redis_link *link)
 
 static bool is_command_link(const struct redis_link *link)
 {
-    return link->push == NULL;
+    return !link->push;
 }
 
 void redis_link_enter(struct redis_link *link, enum link_state state)
@@ -116,7 +116,7 @@ static void dispatch_reply(struct redis_link *link, const struct redis_reply *re
     struct redis_pending pending;
     bool readonly;
 
-    if (link->push != NULL && link->push(link->arg, reply)) {
+    if (link->push && link->push(link->arg, reply)) {
         return;
     }
     if (link->pending_count == 0) {
@@ -135,9 +135,9 @@ static void dispatch_reply(struct redis_link *link, const struct redis_reply *re
     if (status == REDIS_REFUSED) {
         note_link_error(link, reply, pending.secret);
     }
-    if (pending.call != NULL) {
+    if (pending.call) {
         redis_call_replied(link, pending.call, status, reply);
-    } else if (pending.callback != NULL) {
+    } else if (pending.callback) {
         pending.callback(pending.arg, status, reply);
     }
     if (readonly && link->reader == reader) {
@@ -158,13 +158,13 @@ static bool consume_replies(struct redis_link *link, const uint8_t *data, size_t
         redis_reader_feed(reader, data, piece);
         data += piece;
         len -= piece;
-        while ((reply = redis_reader_next(reader, &error)) != NULL) {
+        while ((reply = redis_reader_next(reader, &error))) {
             dispatch_reply(link, reply);
             if (link->reader != reader) {
                 return false;
             }
         }
-        if (error != NULL) {
+        if (error) {
             redis_link_lose(link, error);
             return false;
         }
@@ -204,9 +204,9 @@ static void lose_pending(struct redis_link *link)
     while (link->pending_count > 0) {
         struct redis_pending pending = redis_link_pop(link);
 
-        if (pending.call != NULL) {
+        if (pending.call) {
             redis_call_replied(link, pending.call, REDIS_LOST, NULL);
-        } else if (pending.callback != NULL) {
+        } else if (pending.callback) {
             pending.callback(pending.arg, REDIS_LOST, NULL);
         }
     }
@@ -276,10 +276,10 @@ static void lose_connection(struct redis_link *link, const char *why)
     stream_connector_destroy(&link->connector);
     redis_link_enter(link, LINK_WAITING);
     lose_pending(link);
-    if (was_up && link->state != LINK_CLOSED && link->callbacks.down != NULL) {
+    if (was_up && link->state != LINK_CLOSED && link->callbacks.down) {
         link->callbacks.down(link->arg);
     }
-    if (!was_up && link->state != LINK_CLOSED && link->callbacks.failed != NULL) {
+    if (!was_up && link->state != LINK_CLOSED && link->callbacks.failed) {
         link->callbacks.failed(link->arg, text);
     }
     free(text);
@@ -297,7 +297,7 @@ void redis_link_lose(struct redis_link *link, const char *why)
 
 void redis_link_unfit(struct redis_link *link, const char *why)
 {
-    bool is_new = link->unfit == NULL || strcmp(link->unfit, why) != 0;
+    bool is_new = !link->unfit || strcmp(link->unfit, why) != 0;
 
     if (is_new) {
         free(link->unfit);
@@ -306,7 +306,7 @@ void redis_link_unfit(struct redis_link *link, const char *why)
                   LOG_STRING("redis", link->server), LOG_STRING("why", why));
     }
     redis_link_lose(link, link->unfit);
-    if (is_new && link->state != LINK_CLOSED && link->callbacks.unfit != NULL) {
+    if (is_new && link->state != LINK_CLOSED && link->callbacks.unfit) {
         link->callbacks.unfit(link->arg, link->unfit);
     }
 }
@@ -369,7 +369,7 @@ void redis_link_destroy(struct redis_link **pointer)
     struct redis_link *link = *pointer;
 
     *pointer = NULL;
-    if (link == NULL) {
+    if (!link) {
         return;
     }
     disconnect(link);
@@ -389,7 +389,7 @@ bool redis_link_is_up(const struct redis_link *link)
 
 void redis_link_reset(struct redis_link *link, const char *why)
 {
-    if (link != NULL && link->state > LINK_WAITING) {
+    if (link && link->state > LINK_WAITING) {
         lose_connection(link, why);
     }
 }
@@ -419,7 +419,7 @@ void redis_command(struct redis_link *link, redis_callback callback, void *arg, 
         redis_link_queue(link,
                          &(struct redis_pending){.callback = callback, .arg = arg, .expected = 1},
                          count, args);
-    } else if (callback != NULL) {
+    } else if (callback) {
         callback(arg, REDIS_DOWN, NULL);
     }
 }
@@ -432,7 +432,7 @@ void redis_command_strings(struct redis_link *link, redis_callback callback, voi
     va_list list;
 
     va_start(list, arg);
-    while ((string = va_arg(list, const char *)) != NULL) {
+    while ((string = va_arg(list, const char *))) {
         assert(count < REDIS_STRINGS_MAX);
         args[count++] = bytes_from_string(string);
     }

@@ -52,7 +52,7 @@ void redis_link_flush(void *arg)
 {
     struct redis_link *link = arg;
 
-    if (link->socket == NULL) {
+    if (!link->socket) {
         return;
     }
     while (out_waiting(link) > 0) {

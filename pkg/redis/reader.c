@@ -72,7 +72,7 @@ static void arena_reset(struct redis_reader *reader)
 {
     struct block *block;
 
-    while (reader->blocks->next != NULL) {
+    while (reader->blocks->next) {
         block = reader->blocks;
         reader->blocks = block->next;
         free(block);
@@ -100,7 +100,7 @@ static struct reply_node *create_reply_node(const redisReadTask *task, enum redi
     struct reply_node *node = arena_alloc(reader, sizeof *node);
 
     *node = (struct reply_node){.reply = {.type = type}};
-    if (task->parent != NULL) {
+    if (task->parent) {
         struct reply_node *array = task->parent->obj;
 
         if (array->reply.count == array->capacity) {
@@ -156,7 +156,7 @@ struct redis_reader *redis_reader_create(size_t limit)
     struct redis_reader *reader = mem_zalloc(1, sizeof *reader);
 
     reader->parser = redisReaderCreateWithFunctions(&functions);
-    if (reader->parser == NULL) {
+    if (!reader->parser) {
         abort(); /* out of memory, as mem_alloc does */
     }
     reader->parser->privdata = reader;
@@ -170,7 +170,7 @@ void redis_reader_destroy(struct redis_reader **pointer)
     struct redis_reader *reader = *pointer;
 
     *pointer = NULL;
-    if (reader == NULL) {
+    if (!reader) {
         return;
     }
     redisReaderFree(reader->parser);
@@ -191,7 +191,7 @@ void redis_reader_retire(struct redis_reader **pointer, struct loop *loop)
     struct redis_reader *reader = *pointer;
 
     *pointer = NULL;
-    if (reader != NULL) {
+    if (reader) {
         reader->retire_task.callback = destroy_retired;
         reader->retire_task.arg = reader;
         loop_defer(loop, LOOP_PHASE_FREE, &reader->retire_task);
@@ -217,7 +217,7 @@ const struct redis_reply *redis_reader_next(struct redis_reader *reader, const c
         *error = reader->parser->errstr;
         return NULL;
     }
-    if (reply == NULL && reader->limit > 0 && reader->used + reader->parser->len > reader->limit) {
+    if (!reply && reader->limit > 0 && reader->used + reader->parser->len > reader->limit) {
         *error = "the reply is larger than redis.max_reply";
         return NULL;
     }

@@ -50,7 +50,7 @@ static const struct refusal_kind {
 
 enum redis_refusal redis_refusal_of(const struct redis_reply *reply)
 {
-    if (reply == NULL || reply->type != REDIS_ERROR) {
+    if (!reply || reply->type != REDIS_ERROR) {
         return REDIS_REFUSAL_OTHER;
     }
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -91,7 +91,7 @@ static struct bytes shown_refusal(const struct redis_reply *reply, bool secret)
     size_t len = reply->text.len < 256 ? reply->text.len : 256;
 
     if (secret) {
-        len = space != NULL ? (size_t)(space - reply->text.data) : 0;
+        len = space ? (size_t)(space - reply->text.data) : 0;
     }
     return (struct bytes){reply->text.data, len};
 }

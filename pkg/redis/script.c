@@ -70,7 +70,7 @@ static void call_finish(struct redis_call *call, enum redis_status status,
 
     list_remove(&call->node);
     free(call);
-    if (callback != NULL) {
+    if (callback) {
         callback(arg, status, reply);
     }
 }
@@ -123,7 +123,7 @@ static void refuse_held(struct redis_link *link, const struct redis_script *scri
     struct redis_reader *reader = link->reader;
     struct redis_call *call;
 
-    while (link->reader == reader && (call = find_held(link, script)) != NULL) {
+    while (link->reader == reader && (call = find_held(link, script))) {
         call_finish(call, REDIS_REFUSED, reply);
     }
 }
@@ -201,7 +201,7 @@ void redis_eval(struct redis_link *link, struct redis_script *script, redis_call
     char number[24];
 
     if (!redis_link_is_up(link)) {
-        if (callback != NULL) {
+        if (callback) {
             callback(arg, REDIS_DOWN, NULL);
         }
         return;

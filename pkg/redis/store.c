@@ -222,7 +222,7 @@ static void on_store_down(void *arg)
     if (!redis_subscriber_is_up(store->events)) {
         redis_subscriber_reset(store->events, why_no_commands);
     }
-    if (store->why_not == NULL) {
+    if (!store->why_not) {
         store->why_not = why_no_connection;
     }
     store_enter(store, STORE_SEARCHING);

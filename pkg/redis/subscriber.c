@@ -124,7 +124,7 @@ static struct subscriber_channel *find_or_create(struct redis_subscriber *subscr
 {
     struct subscriber_channel *channel = find_subscribed_channel(subscriber, name);
 
-    if (channel == NULL) {
+    if (!channel) {
         channel = mem_zalloc(1, sizeof *channel + name.len);
         channel->len = name.len;
         if (name.len > 0) {
@@ -247,13 +247,13 @@ static void batch_add_channel(struct redis_subscriber *subscriber, struct channe
     bool subscribe = channel->users > 0;
     struct channel_batch *batch = *filling;
 
-    if (batch != NULL &&
+    if (batch &&
         (batch->subscribe != subscribe || batch->count == BATCH_CHANNELS ||
          needs_own_command(channel) || needs_own_command(batch->channels[batch->count - 1]))) {
         batch_send(batch);
         batch = NULL;
     }
-    if (batch == NULL) {
+    if (!batch) {
         batch = batch_create(subscriber, subscribe);
     }
     batch->channels[batch->count++] = channel;
@@ -278,7 +278,7 @@ static void send_channel_changes(void *arg)
             forget_if_unused(subscriber, channel);
         }
     }
-    if (batch != NULL) {
+    if (batch) {
         batch_send(batch);
     }
 }
@@ -307,7 +307,7 @@ static bool pushed(void *arg, const struct redis_reply *reply)
         return false;
     }
     channel = find_subscribed_channel(subscriber, reply->elements[1]->text);
-    if (channel != NULL && channel->users > 0) {
+    if (channel && channel->users > 0) {
         subscriber->callbacks.message(subscriber->arg, reply->elements[1]->text,
                                       reply->elements[2]->text);
     }
@@ -333,7 +333,7 @@ static void on_subscriber_link_up(void *arg, const char *run_id)
 
     retry_unconfirmed(subscriber);
     loop_timer_start(subscriber->ping_timer, (uint64_t)subscriber->settings->timeout / 2 + 1);
-    if (subscriber->callbacks.up != NULL) {
+    if (subscriber->callbacks.up) {
         subscriber->callbacks.up(subscriber->arg);
     }
 }
@@ -350,7 +350,7 @@ static void link_down(void *arg)
     }
     loop_timer_stop(subscriber->ping_timer);
     loop_timer_stop(subscriber->retry_timer);
-    if (subscriber->callbacks.down != NULL) {
+    if (subscriber->callbacks.down) {
         subscriber->callbacks.down(subscriber->arg);
     }
 }
@@ -397,7 +397,7 @@ void redis_subscriber_destroy(struct redis_subscriber **pointer)
     struct redis_subscriber *subscriber = *pointer;
 
     *pointer = NULL;
-    if (subscriber == NULL) {
+    if (!subscriber) {
         return;
     }
     redis_link_destroy(&subscriber->link);
@@ -420,7 +420,7 @@ void redis_unsubscribe(struct redis_subscriber *subscriber, struct bytes name)
 {
     struct subscriber_channel *channel = find_subscribed_channel(subscriber, name);
 
-    if (channel != NULL && channel->users > 0 && --channel->users == 0) {
+    if (channel && channel->users > 0 && --channel->users == 0) {
         mark_dirty(subscriber, channel);
     }
 }
@@ -429,7 +429,7 @@ void redis_subscribe_again(struct redis_subscriber *subscriber, struct bytes nam
 {
     struct subscriber_channel *channel = find_subscribed_channel(subscriber, name);
 
-    if (channel != NULL && channel->users > 0 && channel->pending == 0) {
+    if (channel && channel->users > 0 && channel->pending == 0) {
         channel_apply(channel, CHANNEL_LOST);
         mark_dirty(subscriber, channel);
     }

@@ -92,17 +92,17 @@ static bool read_bounded_number(const char *text, size_t len, unsigned max, unsi
 static const char *read_credentials(const char *text, size_t len, struct redis_target *target)
 {
     const char *colon = memchr(text, ':', len);
-    size_t user_len = colon != NULL ? (size_t)(colon - text) : len;
+    size_t user_len = colon ? (size_t)(colon - text) : len;
 
     if (user_len > 0) {
         target->user = percent_decode(text, user_len);
-        if (target->user == NULL) {
+        if (!target->user) {
             return "the user is not percent-encoded properly";
         }
     }
-    if (colon != NULL) {
+    if (colon) {
         target->password = percent_decode(colon + 1, len - user_len - 1);
-        if (target->password == NULL) {
+        if (!target->password) {
             return "the password is not percent-encoded properly";
         }
     }
@@ -120,7 +120,7 @@ static const char *read_redis_host(const char *text, size_t len, struct redis_ta
     if (len > 0 && *text == '[') {
         const char *bracket = memchr(text, ']', len);
 
-        if (bracket == NULL) {
+        if (!bracket) {
             return "the address lacks its closing bracket";
         }
         host = text + 1;
@@ -128,7 +128,7 @@ static const char *read_redis_host(const char *text, size_t len, struct redis_ta
         after = bracket + 1;
     } else {
         after = memchr(text, ':', len);
-        after = after != NULL ? after : text + len;
+        after = after ? after : text + len;
         host_len = (size_t)(after - text);
     }
     if (host_len == 0 || host_len > HOST_MAX) {
@@ -153,16 +153,16 @@ static const char *read_network(const char *text, struct redis_target *target)
     const char *at = memrchr(text, '@', len);
     const char *wrong;
 
-    if (at != NULL) {
+    if (at) {
         wrong = read_credentials(text, (size_t)(at - text), target);
-        if (wrong != NULL) {
+        if (wrong) {
             return wrong;
         }
         len -= (size_t)(at + 1 - text);
         text = at + 1;
     }
     wrong = read_redis_host(text, len, target);
-    if (wrong != NULL) {
+    if (wrong) {
         return wrong;
     }
     if (*path == '/' && path[1] != '\0') {
@@ -185,11 +185,11 @@ static const char *read_unix(const char *text, struct redis_target *target)
         size_t authority = strcspn(text + 2, "/");
         const char *at = memrchr(text + 2, '@', authority);
 
-        if (authority > 0 && (at == NULL || at + 1 != text + 2 + authority)) {
+        if (authority > 0 && (!at || at + 1 != text + 2 + authority)) {
             return "a unix socket's path must begin with a slash";
         }
-        wrong = at != NULL ? read_credentials(text + 2, authority - 1, target) : NULL;
-        if (wrong != NULL) {
+        wrong = at ? read_credentials(text + 2, authority - 1, target) : NULL;
+        if (wrong) {
             return wrong;
         }
         text += 2 + authority;
@@ -205,7 +205,7 @@ static const char *read_unix(const char *text, struct redis_target *target)
         return "the query is not db= and a number from 0 to 65535";
     }
     target->host = percent_decode(text, len);
-    if (target->host == NULL) {
+    if (!target->host) {
         return "the path is not percent-encoded properly";
     }
     return strlen(target->host) <= REDIS_UNIX_PATH_MAX ? NULL
@@ -247,7 +247,7 @@ char *redis_target_parse(const char *url, struct redis_target *target)
     const char *wrong = redis_target_read(url, target);
     enum redis_scheme scheme = target->scheme;
 
-    if (wrong == NULL) {
+    if (!wrong) {
         return NULL;
     }
     redis_target_free(target);
@@ -268,7 +268,7 @@ char *redis_target_describe(const struct redis_target *target)
     switch (target->scheme) {
     case REDIS_TCP:
     case REDIS_TLS:
-        return mem_format(strchr(target->host, ':') != NULL ? "%s://[%s]:%u/%u" : "%s://%s:%u/%u",
+        return mem_format(strchr(target->host, ':') ? "%s://[%s]:%u/%u" : "%s://%s:%u/%u",
                           target->scheme == REDIS_TLS ? "rediss" : "redis", target->host,
                           target->port, target->database);
     case REDIS_UNIX:

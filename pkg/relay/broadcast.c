@@ -32,8 +32,9 @@ static void deliver_broadcast(struct map_space *space, struct bytes from, struct
 {
     LIST_FOREACH (node, relay_listeners(space)) {
         struct relay_listener *listener = list_entry(node, struct relay_listener, link);
-        if (listener->broadcast)
+        if (listener->broadcast) {
             listener->broadcast(listener, from, packet);
+        }
     }
 }
 
@@ -42,8 +43,9 @@ static void on_message(void *arg, struct bytes message)
 {
     static struct log_limit limit = {.burst = 5};
     struct relay_broadcast *broadcast = arg;
-    if (format_is_unknown(FORMAT_RELAY, map_space_name(broadcast->space), message))
+    if (format_is_unknown(FORMAT_RELAY, map_space_name(broadcast->space), message)) {
         return;
+    }
     struct cursor cursor = cursor_over(message);
     struct bytes node = cursor_until(&cursor, ' ');
     size_t from_len = cursor_decimal(&cursor, ' '), len = cursor_decimal(&cursor, '\n');
@@ -53,8 +55,9 @@ static void on_message(void *arg, struct bytes message)
         log_limited(LOG_WARN, &limit, "malformed_relay", LOG_STRING("verb", "everyone"));
         return;
     }
-    if (!bytes_equal(node, bytes_from_string(map_node_id(map_space_map(broadcast->space)))))
+    if (!bytes_equal(node, bytes_from_string(map_node_id(map_space_map(broadcast->space))))) {
         deliver_broadcast(broadcast->space, from, packet);
+    }
 }
 
 /* Packets published while the subscription was lost are lost, too: nobody waits for them. */
@@ -65,8 +68,9 @@ static void on_broadcast_subscribed(void *arg)
 static bool has_broadcast_listener(struct relay_space *space)
 {
     LIST_FOREACH (node, &space->listeners) {
-        if (list_entry(node, struct relay_listener, link)->broadcast)
+        if (list_entry(node, struct relay_listener, link)->broadcast) {
             return true;
+        }
     }
     return false;
 }
@@ -86,8 +90,9 @@ static void create_broadcast_channel(struct map_space *space, struct relay_space
 
 void relay_broadcast_free(struct relay_space *space)
 {
-    if (!space->broadcast)
+    if (!space->broadcast) {
         return;
+    }
     channel_leave(&space->broadcast->channel);
     free(space->broadcast);
     space->broadcast = NULL;
@@ -98,20 +103,23 @@ void relay_listen(struct map_space *space, struct relay_listener *listener)
     struct relay_space *relay = relay_space_of(space);
     listener->space = space;
     list_append(&relay->listeners, &listener->link);
-    if (!relay->broadcast && listener->broadcast)
+    if (!relay->broadcast && listener->broadcast) {
         create_broadcast_channel(space, relay);
+    }
 }
 
 void relay_unlisten(struct relay_listener *listener)
 {
     struct map_space *space = listener->space;
-    if (!space)
+    if (!space) {
         return;
+    }
     listener->space = NULL;
     list_remove(&listener->link);
     struct relay_space *relay = relay_space_of(space);
-    if (!has_broadcast_listener(relay))
+    if (!has_broadcast_listener(relay)) {
         relay_broadcast_free(relay);
+    }
 }
 
 static void on_broadcast_published(void *arg, enum redis_status status,
@@ -119,10 +127,11 @@ static void on_broadcast_published(void *arg, enum redis_status status,
 {
     struct wait_reply wait = *(struct wait_reply *)arg;
     free(arg);
-    if (status == REDIS_OK)
+    if (status == REDIS_OK) {
         wait_settle(wait.map, wait.number, MAP_OK);
-    else if (status == REDIS_REFUSED)
+    } else if (status == REDIS_REFUSED) {
         wait_settle(wait.map, wait.number, MAP_REFUSED);
+    }
 }
 
 void relay_send_broadcast(struct map_session *session, struct bytes from, struct bytes packet,
@@ -132,8 +141,9 @@ void relay_send_broadcast(struct map_session *session, struct bytes from, struct
     struct map *map = map_space_map(space);
     struct writer message = {0};
     uint64_t number;
-    if (!wait_begin(map, session, packet.len, done, arg, &number))
+    if (!wait_begin(map, session, packet.len, done, arg, &number)) {
         return;
+    }
     char *channel = keys_everyone(map_prefix(map), map_database(map), map_space_name(space));
     writer_format(&message, "%s %zu %zu\n", map_node_id(map), from.len, packet.len);
     writer_bytes(&message, from);

@@ -57,15 +57,17 @@ static void *create_relay_feature(struct map *map)
     relays->map = map;
     relays->send_acks = (struct loop_task){.callback = send_acks, .arg = relays};
     relays->space_count = count;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         list_init(&relays->spaces[i].listeners);
+    }
     return relays;
 }
 
 static void free_lookup(struct lookup *lookup)
 {
-    LIST_FOREACH (node, &lookup->packets)
+    LIST_FOREACH (node, &lookup->packets) {
         free(list_entry(node, struct queued_packet, link));
+    }
     HASH_DEL(lookup->relays->lookups, lookup);
     free(lookup);
 }
@@ -83,12 +85,15 @@ static void destroy_relay_feature(void *state)
     struct relays *relays = state;
     struct lookup *lookup, *next;
     struct ack *ack, *next_ack;
-    HASH_ITER (hh, relays->lookups, lookup, next)
+    HASH_ITER (hh, relays->lookups, lookup, next) {
         free_lookup(lookup);
-    HASH_ITER (hh, relays->acks, ack, next_ack)
+    }
+    HASH_ITER (hh, relays->acks, ack, next_ack) {
         free_ack(relays, ack);
-    for (size_t i = 0; i < relays->space_count; i++)
+    }
+    for (size_t i = 0; i < relays->space_count; i++) {
         relay_broadcast_free(&relays->spaces[i]);
+    }
     loop_cancel(map_loop(relays->map), &relays->send_acks);
     free(relays);
 }
@@ -111,17 +116,19 @@ static void forward_packet(struct map_space *space, struct bytes node, uint64_t 
                            struct bytes from, struct bytes to, struct bytes packet)
 {
     struct map *map = map_space_map(space);
-    if (bytes_equal(node, bytes_from_string(map_node_id(map))))
+    if (bytes_equal(node, bytes_from_string(map_node_id(map)))) {
         wait_settle(map, number, session_deliver(space, to, from, packet) ? MAP_OK : MAP_MISSING);
-    else
+    } else {
         publish_packet(space, node, number, from, to, packet);
+    }
 }
 
 static void settle_queued_packets(const struct lookup *lookup, enum map_result result)
 {
-    LIST_FOREACH (at, &lookup->packets)
+    LIST_FOREACH (at, &lookup->packets) {
         wait_settle(lookup->relays->map, list_entry(at, struct queued_packet, link)->number,
                     result);
+    }
 }
 
 static void forward_queued_packets(const struct lookup *lookup, struct bytes node)
@@ -139,12 +146,13 @@ static void forward_queued_packets(const struct lookup *lookup, struct bytes nod
 static void on_owner_found(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct lookup *lookup = arg;
-    if (status == REDIS_REFUSED)
+    if (status == REDIS_REFUSED) {
         settle_queued_packets(lookup, MAP_REFUSED);
-    else if (status == REDIS_OK && reply->type == REDIS_STRING && reply->text.len > 0)
+    } else if (status == REDIS_OK && reply->type == REDIS_STRING && reply->text.len > 0) {
         forward_queued_packets(lookup, reply->text);
-    else if (status == REDIS_OK)
+    } else if (status == REDIS_OK) {
         settle_queued_packets(lookup, MAP_MISSING);
+    }
     free_lookup(lookup);
 }
 
@@ -154,8 +162,9 @@ static struct lookup *find_lookup(struct map_space *space, struct bytes id, bool
     struct relays *relays = relays_of(map_space_map(space));
     struct lookup *lookup = NULL;
     struct writer text = {0};
-    if (!create && !relays->lookups)
+    if (!create && !relays->lookups) {
         return NULL; /* nearly always */
+    }
     struct bytes key = keys_write(&text, partition_prefix(partition_of(space, id)), "client:", id);
     HASH_FIND(hh, relays->lookups, key.data, key.len, lookup);
     if (!lookup && create) {
@@ -179,10 +188,12 @@ static void queue_packet(struct lookup *lookup, uint64_t number, struct bytes fr
     queued->number = number;
     queued->from_len = from.len;
     queued->len = packet.len;
-    if (from.len)
+    if (from.len) {
         memcpy(queued->text, from.data, from.len);
-    if (packet.len)
+    }
+    if (packet.len) {
         memcpy(queued->text + from.len, packet.data, packet.len);
+    }
     list_init(&queued->link);
     list_append(&lookup->packets, &queued->link);
 }
@@ -201,8 +212,9 @@ static void look_up_owner(struct map_space *space, uint64_t number, struct bytes
 static struct bytes find_owner_in_view(const struct map_space *space, struct bytes id)
 {
     const struct map_view *view = map_space_view(space);
-    if (!view || !map_view_is_live(view))
+    if (!view || !map_view_is_live(view)) {
         return (struct bytes){0};
+    }
     const struct map_entry *entry = map_view_find(view, id);
     return entry ? map_entry_field(entry, "node") : (struct bytes){0};
 }
@@ -213,15 +225,16 @@ static void route_packet(struct map_space *space, uint64_t number, struct bytes 
     struct map *map = map_space_map(space);
     struct lookup *lookup = find_lookup(space, to, false);
     struct bytes node;
-    if (lookup)
+    if (lookup) {
         queue_packet(lookup, number, from, packet);
-    else if (map_owns(space, to))
+    } else if (map_owns(space, to)) {
         forward_packet(space, bytes_from_string(map_node_id(map)), number, from, to, packet);
-    else if ((node = find_owner_in_view(space, to)).len > 0 &&
-             !bytes_equal(node, bytes_from_string(map_node_id(map))))
+    } else if ((node = find_owner_in_view(space, to)).len > 0 &&
+               !bytes_equal(node, bytes_from_string(map_node_id(map)))) {
         forward_packet(space, node, number, from, to, packet);
-    else
+    } else {
         look_up_owner(space, number, from, to, packet);
+    }
 }
 
 void relay_send_packet(struct map_session *session, struct bytes from, struct bytes to,
@@ -229,8 +242,9 @@ void relay_send_packet(struct map_session *session, struct bytes from, struct by
 {
     struct map_space *space = map_session_space(session);
     uint64_t number;
-    if (wait_begin(map_space_map(space), session, packet.len, done, arg, &number))
+    if (wait_begin(map_space_map(space), session, packet.len, done, arg, &number)) {
         route_packet(space, number, from, to, packet);
+    }
 }
 
 /* Messages of other front-ends. */
@@ -271,12 +285,14 @@ static bool receive_relayed_packet(struct map *map, struct bytes rest)
            len = cursor_decimal(&cursor, '\n');
     struct bytes from = cursor_take(&cursor, from_len), to = cursor_take(&cursor, to_len),
                  packet = cursor_take(&cursor, len);
-    if (cursor.failed || node.len != NODE_ID_LENGTH || to.len == 0)
+    if (cursor.failed || node.len != NODE_ID_LENGTH || to.len == 0) {
         return false;
+    }
     struct map_space *space = map_space_named(map, name);
     bool taken = space && session_deliver(space, to, from, packet);
-    if (number)
+    if (number) {
         note_packet_ack(relays_of(map), node, number, taken);
+    }
     return true;
 }
 
@@ -288,8 +304,9 @@ static bool receive_acks(struct map *map, struct bytes rest)
         struct cursor cursor = cursor_over(word);
         uint64_t number = cursor_decimal(&cursor, ':');
         struct bytes result = cursor_take(&cursor, cursor_left(&cursor));
-        if (cursor.failed)
+        if (cursor.failed) {
             return false;
+        }
         wait_settle(map, number, bytes_equal(result, BYTES_LITERAL("ok")) ? MAP_OK : MAP_MISSING);
     }
     return true;
@@ -299,12 +316,13 @@ static enum map_message receive_relay_message(void *state, struct bytes verb, st
 {
     struct map *map = ((struct relays *)state)->map;
     bool good;
-    if (bytes_equal(verb, BYTES_LITERAL("relay")))
+    if (bytes_equal(verb, BYTES_LITERAL("relay"))) {
         good = receive_relayed_packet(map, rest);
-    else if (bytes_equal(verb, BYTES_LITERAL("relayed")))
+    } else if (bytes_equal(verb, BYTES_LITERAL("relayed"))) {
         good = receive_acks(map, rest);
-    else
+    } else {
         return MAP_MESSAGE_UNEXPECTED;
+    }
     return good ? MAP_MESSAGE_HANDLED : MAP_MESSAGE_MALFORMED;
 }
 
@@ -314,14 +332,17 @@ static const char *handle_relay_request(void *state, struct bytes verb, struct b
 {
     struct map *map = ((struct relays *)state)->map;
     uint64_t number;
-    if (!bytes_equal(verb, BYTES_LITERAL("send")))
+    if (!bytes_equal(verb, BYTES_LITERAL("send"))) {
         return "";
+    }
     struct map_space *space = map_space_named(map, bytes_next_word(&argument));
     struct bytes id = bytes_next_word(&argument);
-    if (!space || id.len == 0)
+    if (!space || id.len == 0) {
         return "a space and an id are expected";
-    if (wait_begin(map, NULL, argument.len, done, arg, &number))
+    }
+    if (wait_begin(map, NULL, argument.len, done, arg, &number)) {
         route_packet(space, number, (struct bytes){0}, id, argument);
+    }
     return NULL;
 }
 

@@ -145,8 +145,9 @@ static void retire_user(struct room *room, struct room_user *user)
 void room_forget_users(struct room *room)
 {
     struct room_user *user, *next;
-    HASH_ITER (hh, room->users, user, next)
+    HASH_ITER (hh, room->users, user, next) {
         retire_user(room, user);
+    }
     room->present = 0;
     room->sorted_good = false;
 }
@@ -160,8 +161,9 @@ static void notify_of_users(struct room *room)
     if (list_is_empty(&room->dirty)) {
         return;
     }
-    LIST_FOREACH (node, &room->dirty)
+    LIST_FOREACH (node, &room->dirty) {
         count++;
+    }
     struct bytes *names = mem_alloc(count * sizeof *names);
     LIST_FOREACH (node, &room->dirty) {
         struct room_user *user = list_entry(node, struct room_user, dirty);

@@ -276,8 +276,9 @@ void room_read_stop(struct room *room)
         room->read->room = NULL;
     }
     room->read = NULL;
-    LIST_FOREACH (node, &room->kept)
+    LIST_FOREACH (node, &room->kept) {
         list_entry(node, struct kept, link)->is_after = false;
+    }
 }
 
 void room_read_start(struct room *room)

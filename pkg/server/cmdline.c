@@ -100,18 +100,22 @@ static char *take_arguments(struct cmdline *cmdline, int argc, char *const *argv
     for (int i = 1; i < argc; i++) {
         const char *value;
         int found = find_cmdline_option(argv[i], &value);
-        if (found < 0)
+        if (found < 0) {
             return mem_format("unknown option %s; try --help", argv[i]);
+        }
         if (options[found].option == OPTION_FLAG) {
-            if (value)
+            if (value) {
                 return mem_format("%s takes no value", options[found].name);
+            }
             cmdline->mode = options[found].mode;
             continue;
         }
-        if (!value && i + 1 < argc)
+        if (!value && i + 1 < argc) {
             value = argv[++i];
-        if (!value)
+        }
+        if (!value) {
             return mem_format("%s needs a value", options[found].name);
+        }
         take_option_value(cmdline, options[found].option, value, listen);
     }
     return NULL;
@@ -124,16 +128,18 @@ char *cmdline_parse(struct cmdline *cmdline, int argc, char *const *argv)
     cmdline->assignments = mem_zalloc((size_t)argc + 1, sizeof *cmdline->assignments);
     char *error = take_arguments(cmdline, argc, argv, &listen);
     writer_u8(&listen, 0);
-    if (!error && listen.len > 1)
+    if (!error && listen.len > 1) {
         add_assignment(cmdline, "listen=", (const char *)listen.data);
+    }
     writer_free(&listen);
     return error;
 }
 
 void cmdline_free(struct cmdline *cmdline)
 {
-    for (size_t i = 0; i < cmdline->assignment_count; i++)
+    for (size_t i = 0; i < cmdline->assignment_count; i++) {
         free(cmdline->assignments[i]);
+    }
     free(cmdline->assignments);
     memset(cmdline, 0, sizeof *cmdline);
 }

@@ -58,30 +58,36 @@ void configuration_init(struct configuration *configuration)
 {
     memset(configuration, 0, sizeof *configuration);
     configuration->config = config_create();
-    for (size_t i = 0; i < MODULES; i++)
+    for (size_t i = 0; i < MODULES; i++) {
         config_add(configuration->config, modules[i].module,
                    (char *)configuration + modules[i].offset);
+    }
 }
 
 void configuration_free(struct configuration *configuration)
 {
     config_destroy(&configuration->config);
-    for (size_t i = 0; i < MODULES; i++)
+    for (size_t i = 0; i < MODULES; i++) {
         config_free_values(modules[i].module, (char *)configuration + modules[i].offset);
+    }
 }
 
 char *configuration_load(struct configuration *configuration, const struct cmdline *cmdline)
 {
     char *error = NULL;
     configuration->cmdline = cmdline;
-    if (cmdline->config)
+    if (cmdline->config) {
         error = config_load_file(configuration->config, cmdline->config);
-    if (!error)
+    }
+    if (!error) {
         error = config_load_environment(configuration->config, environ);
-    for (size_t i = 0; !error && i < cmdline->assignment_count; i++)
+    }
+    for (size_t i = 0; !error && i < cmdline->assignment_count; i++) {
         error = config_set(configuration->config, cmdline->assignments[i]);
-    if (!error)
+    }
+    if (!error) {
         combinations_derive(configuration);
+    }
     return error;
 }
 
@@ -103,29 +109,33 @@ char *configuration_reload(struct configuration *configuration)
 void configuration_warn_renamed(const struct configuration *configuration)
 {
     const struct config_rename *rename;
-    for (size_t i = 0; (rename = config_renamed(configuration->config, i)); i++)
+    for (size_t i = 0; (rename = config_renamed(configuration->config, i)); i++) {
         log_warn("setting_renamed", LOG_STRING("key", rename->former),
                  LOG_STRING("now", rename->key));
+    }
 }
 
 void listener_settings_copy(struct listener_settings *to, const struct configuration *from)
 {
-    for (size_t i = 0; i < COPIES; i++)
+    for (size_t i = 0; i < COPIES; i++) {
         config_copy_values(copies[i].module, (const char *)from + copies[i].from,
                            (char *)to + copies[i].to);
+    }
 }
 
 void listener_settings_free(struct listener_settings *settings)
 {
-    for (size_t i = 0; i < COPIES; i++)
+    for (size_t i = 0; i < COPIES; i++) {
         config_free_values(copies[i].module, (char *)settings + copies[i].to);
+    }
 }
 
 bool listener_settings_has(const struct config_module *const *own, const char *option)
 {
-    for (; *own != NULL; own++) {
-        if (config_has_option(*own, option))
+    for (; *own; own++) {
+        if (config_has_option(*own, option)) {
             return true;
+        }
     }
     return config_has_option(&net_config, option);
 }
@@ -133,8 +143,9 @@ bool listener_settings_has(const struct config_module *const *own, const char *o
 static void *values_of(struct listener_settings *settings, const struct config_module *module)
 {
     for (size_t i = 0; i < COPIES; i++) {
-        if (copies[i].module == module)
+        if (copies[i].module == module) {
             return (char *)settings + copies[i].to;
+        }
     }
     return NULL;
 }
@@ -143,9 +154,10 @@ char *listener_settings_set(struct listener_settings *settings,
                             const struct config_module *const *own, const char *option,
                             const char *value)
 {
-    for (; *own != NULL; own++) {
-        if (config_has_option(*own, option))
+    for (; *own; own++) {
+        if (config_has_option(*own, option)) {
             return config_override(*own, values_of(settings, *own), option, value);
+        }
     }
     return config_override(&net_config, &settings->net, option, value);
 }

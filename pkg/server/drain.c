@@ -44,12 +44,14 @@ static void close_some(void *arg)
     const struct configuration *configuration = server->configuration;
     uint64_t elapsed = loop_now_ms(server->loop) - server->drain_began_ms;
     size_t wanted = sessions_due_to_end(server, elapsed);
-    if (wanted > server->drain_closed)
+    if (wanted > server->drain_closed) {
         server->drain_closed +=
             server_end_sessions(server, wanted - server->drain_closed, CONN_CLOSE_DRAIN);
+    }
     /* Writes in flight have as long as any write. */
-    if (elapsed > (uint64_t)(configuration->server.drain_time + configuration->redis.deadline))
+    if (elapsed > (uint64_t)(configuration->server.drain_time + configuration->redis.deadline)) {
         listeners_close_connections(server->listeners, false);
+    }
     if (server_count_sessions(server) > 0) {
         loop_timer_start(server->drain_timer, DRAIN_TICK_MS);
         return;

@@ -12,8 +12,9 @@ static void open_tracker(struct listener_entry *entry)
 
 static void close_tracker(struct listener_entry *entry)
 {
-    if (entry->tracker)
+    if (entry->tracker) {
         tracker_port_destroy(&entry->tracker);
+    }
 }
 
 static void accepted_tracker(void *arg, struct conn *conn)

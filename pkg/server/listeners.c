@@ -32,8 +32,9 @@ static void free_listener_entry(struct listener_entry *entry)
 {
     list_remove(&entry->link);
     listener_destroy(&entry->listener);
-    if (entry->kind->close)
+    if (entry->kind->close) {
         entry->kind->close(entry);
+    }
     for (size_t i = 0; i < entry->option_count; i++) {
         free(entry->options[i].name);
         free(entry->options[i].value);
@@ -46,10 +47,12 @@ static void free_listener_entry(struct listener_entry *entry)
 
 void listeners_destroy(struct listeners **listeners)
 {
-    if (!*listeners)
+    if (!*listeners) {
         return;
-    while (!list_is_empty(&(*listeners)->entries))
+    }
+    while (!list_is_empty(&(*listeners)->entries)) {
         free_listener_entry(list_entry((*listeners)->entries.next, struct listener_entry, link));
+    }
     free(*listeners);
     *listeners = NULL;
 }
@@ -57,8 +60,9 @@ void listeners_destroy(struct listeners **listeners)
 static const struct kind *find_kind(const char *name, size_t len)
 {
     for (size_t i = 0; i < listener_kind_count; i++) {
-        if (strlen(listener_kinds[i].name) == len && !strncmp(listener_kinds[i].name, name, len))
+        if (strlen(listener_kinds[i].name) == len && !strncmp(listener_kinds[i].name, name, len)) {
             return &listener_kinds[i];
+        }
     }
     return NULL;
 }
@@ -66,8 +70,9 @@ static const struct kind *find_kind(const char *name, size_t len)
 static char *unknown_kind(const char *specification, size_t len)
 {
     struct writer known = {0};
-    for (size_t i = 0; i < listener_kind_count; i++)
+    for (size_t i = 0; i < listener_kind_count; i++) {
         writer_format(&known, "%s%s", i ? ", " : "", listener_kinds[i].name);
+    }
     char *error = mem_format("unknown kind of listener %.*s; known are %.*s", (int)len,
                              specification, (int)known.len, (const char *)known.data);
     writer_free(&known);
@@ -80,8 +85,9 @@ static bool is_word_listed(const char *list, const char *name)
     size_t wanted = strlen(name), len;
     for (const char *at = list; *at; at += len + strspn(at + len, " ,")) {
         len = strcspn(at, " ,");
-        if (len == wanted && !memcmp(at, name, len))
+        if (len == wanted && !memcmp(at, name, len)) {
             return true;
+        }
     }
     return false;
 }
@@ -89,23 +95,27 @@ static bool is_word_listed(const char *list, const char *name)
 static char *set_listener_space(struct listener_entry *entry, const char *value)
 {
     const struct configuration *configuration = entry->listeners->context.configuration;
-    if (!entry->kind->has_space)
+    if (!entry->kind->has_space) {
         return mem_format("a %s listener has no space", entry->kind->name);
+    }
     const bool known = is_word_listed(configuration->map.spaces, value) ||
                        (entry->kind->in_lobby && !strcmp(value, configuration->lobby.space));
-    if (!id_is_space_name(value) || !known)
+    if (!id_is_space_name(value) || !known) {
         return mem_format("space %s is not one of map.spaces", value);
+    }
     snprintf(entry->space, sizeof entry->space, "%s", value);
     return NULL;
 }
 
 static char *set_admin(struct listener_entry *entry, const char *value)
 {
-    if (!entry->kind->for_operators)
+    if (!entry->kind->for_operators) {
         return mem_format("a %s listener has no option admin", entry->kind->name);
+    }
     bool on = !strcmp(value, "on") || !strcmp(value, "true");
-    if (!on && strcmp(value, "off") != 0 && strcmp(value, "false") != 0)
+    if (!on && strcmp(value, "off") != 0 && strcmp(value, "false") != 0) {
         return mem_format("admin=%s: on or off is expected", value);
+    }
     entry->admin = on;
     return NULL;
 }
@@ -114,20 +124,24 @@ static char *unknown_option(const struct kind *kind, const char *option)
 {
     const char *names[3] = {NULL};
     size_t count = 0;
-    if (kind->has_space)
+    if (kind->has_space) {
         names[count++] = "space";
-    if (kind->for_operators)
+    }
+    if (kind->for_operators) {
         names[count++] = "admin";
+    }
     return option_refuse_unknown(option, kind->modules, kind->is_udp ? NULL : &net_config, names);
 }
 
 bool listener_kind_has_option(const struct kind *kind, const char *option)
 {
-    if (!kind->is_udp)
+    if (!kind->is_udp) {
         return listener_settings_has(kind->modules, option);
+    }
     for (size_t i = 0; kind->modules[i]; i++) {
-        if (config_has_option(kind->modules[i], option))
+        if (config_has_option(kind->modules[i], option)) {
             return true;
+        }
     }
     return false;
 }
@@ -147,12 +161,15 @@ static void note_option(const struct listener_entry *entry, const char *name)
 static char *apply_option(struct listener_entry *entry, const struct option *option)
 {
     const struct kind *kind = entry->kind;
-    if (!strcmp(option->name, "space"))
+    if (!strcmp(option->name, "space")) {
         return set_listener_space(entry, option->value);
-    if (!strcmp(option->name, "admin"))
+    }
+    if (!strcmp(option->name, "admin")) {
         return set_admin(entry, option->value);
-    if (!listener_kind_has_option(kind, option->name))
+    }
+    if (!listener_kind_has_option(kind, option->name)) {
         return unknown_option(kind, option->name);
+    }
     note_option(entry, option->name);
     return listener_settings_set(&entry->settings, kind->modules, option->name, option->value);
 }
@@ -161,21 +178,24 @@ static char *apply_option(struct listener_entry *entry, const struct option *opt
 static char *take_options(struct listener_entry *entry, char *text)
 {
     size_t most = 1;
-    for (const char *at = text; *at; at++)
+    for (const char *at = text; *at; at++) {
         most += *at == ',';
+    }
     entry->options = mem_zalloc(most, sizeof *entry->options);
     for (char *saved = NULL, *one = strtok_r(text, ",", &saved); one;
          one = strtok_r(NULL, ",", &saved)) {
         char *equals = strchr(one, '=');
-        if (!equals)
+        if (!equals) {
             return mem_format("listener option %s has no value", one);
+        }
         *equals = 0;
         struct option *option = &entry->options[entry->option_count++];
         option->name = mem_strdup(one);
         option->value = mem_strdup(equals + 1);
         char *error = apply_option(entry, option);
-        if (error)
+        if (error) {
             return error;
+        }
     }
     return NULL;
 }
@@ -186,8 +206,9 @@ static bool is_option_given(const void *arg, const char *key)
     const struct listener_entry *entry = arg;
     for (size_t i = 0; i < entry->option_count; i++) {
         const char *name = entry->options[i].name, *dot = strchr(key, '.');
-        if (!strcmp(name, key) || !strcmp(name, dot + 1))
+        if (!strcmp(name, key) || !strcmp(name, dot + 1)) {
             return true;
+        }
     }
     return config_is_given(entry->listeners->context.configuration->config, key);
 }
@@ -195,8 +216,9 @@ static bool is_option_given(const void *arg, const char *key)
 static bool has_module(const struct kind *kind, const struct config_module *module)
 {
     for (size_t i = 0; kind->modules[i]; i++) {
-        if (kind->modules[i] == module)
+        if (kind->modules[i] == module) {
             return true;
+        }
     }
     return false;
 }
@@ -219,10 +241,12 @@ char *listener_entry_check(const struct listener_entry *entry,
     const struct net_settings *net = &settings->net;
     combinations_fit_listener(&configuration->map, false, &scope, settings);
     const char *why = entry->kind->check ? entry->kind->check(settings) : NULL;
-    if (net->tls && !(*net->tls_certificate && *net->tls_key))
+    if (net->tls && !(*net->tls_certificate && *net->tls_key)) {
         why = "tls needs tls_certificate and tls_key";
-    if (why)
+    }
+    if (why) {
         return mem_strdup(why);
+    }
     return combinations_check_listener(&configuration->map, &scope, settings);
 }
 
@@ -239,11 +263,13 @@ char *listeners_add(struct listeners *listeners, const char *specification)
 {
     size_t kind_len = strcspn(specification, "=");
     const struct kind *kind = find_kind(specification, kind_len);
-    if (!kind)
+    if (!kind) {
         return unknown_kind(specification, kind_len);
-    if (!specification[kind_len] || !specification[kind_len + 1])
+    }
+    if (!specification[kind_len] || !specification[kind_len + 1]) {
         return mem_format("%s: an address is missing, as in %s=127.0.0.1:0", specification,
                           kind->name);
+    }
     struct listener_entry *entry = mem_zalloc(1, sizeof *entry);
     entry->listeners = listeners;
     entry->kind = kind;
@@ -252,15 +278,18 @@ char *listeners_add(struct listeners *listeners, const char *specification)
     listener_settings_copy(&entry->settings, listeners->context.configuration);
     char *rest = mem_strdup(specification + kind_len + 1);
     char *comma = strchr(rest, ',');
-    if (comma)
+    if (comma) {
         *comma = 0;
+    }
     entry->where = mem_strdup(rest);
     char *error = comma ? take_options(entry, comma + 1) : NULL;
     free(rest);
-    if (!error)
+    if (!error) {
         error = listener_entry_check(entry, listeners->context.configuration, &entry->settings);
-    if (!error)
+    }
+    if (!error) {
         error = kind->is_udp ? udp_check(entry->where) : listener_check(entry->where);
+    }
     if (error) {
         char *whole = mem_format("listen: %s: %s", specification, error);
         free(error);
@@ -273,8 +302,9 @@ static char *add_words(struct listeners *listeners, const char *words)
 {
     char *text = mem_strdup(words), *error = NULL;
     for (char *saved = NULL, *one = strtok_r(text, " \t", &saved); one && !error;
-         one = strtok_r(NULL, " \t", &saved))
+         one = strtok_r(NULL, " \t", &saved)) {
         error = listeners_add(listeners, one);
+    }
     free(text);
     return error;
 }
@@ -282,8 +312,9 @@ static char *add_words(struct listeners *listeners, const char *words)
 char *listeners_add_configured(struct listeners *listeners)
 {
     char *error = add_words(listeners, listeners->context.configuration->server.listen);
-    if (!error && list_is_empty(&listeners->entries))
+    if (!error && list_is_empty(&listeners->entries)) {
         error = add_words(listeners, standard_listeners);
+    }
     return error;
 }
 
@@ -294,12 +325,14 @@ void listeners_declare_needs(const struct listeners *listeners)
     map_need(map, MAP_NEED_BANS);
     LIST_FOREACH (node, &listeners->entries) {
         const struct listener_entry *entry = list_entry(node, struct listener_entry, link);
-        if (entry->kind->invites)
+        if (entry->kind->invites) {
             map_need(map, MAP_NEED_INVITATIONS);
+        }
         if (entry->kind->is_udp) {
             map_need(map, MAP_NEED_REGISTRATIONS);
-            if (*listeners->context.configuration->q3master.secret == '\0')
+            if (*listeners->context.configuration->q3master.secret == '\0') {
                 map_need(map, MAP_NEED_SECRET);
+            }
         }
     }
 }
@@ -307,8 +340,9 @@ void listeners_declare_needs(const struct listeners *listeners)
 bool listeners_need_lobby(const struct listeners *listeners)
 {
     LIST_FOREACH (node, &listeners->entries) {
-        if (list_entry(node, struct listener_entry, link)->kind->in_lobby)
+        if (list_entry(node, struct listener_entry, link)->kind->in_lobby) {
             return true;
+        }
     }
     return false;
 }
@@ -318,8 +352,9 @@ bool listeners_can_be_asked(const struct listeners *listeners)
     LIST_FOREACH (node, &listeners->entries) {
         const struct listener_entry *entry = list_entry(node, struct listener_entry, link);
         if (entry->kind->for_operators && !entry->settings.net.proxy && !entry->settings.net.tls &&
-            strncmp(entry->where, "unix:", 5) != 0)
+            strncmp(entry->where, "unix:", 5) != 0) {
             return true;
+        }
     }
     return false;
 }
@@ -336,10 +371,12 @@ static const char *admit_connection(void *arg, const struct address *peer)
 {
     struct listener_entry *entry = arg;
     const struct listeners_context *context = &entry->listeners->context;
-    if (entry->listeners->turned_away && !entry->kind->for_operators)
+    if (entry->listeners->turned_away && !entry->kind->for_operators) {
         return entry->listeners->turned_away;
-    if (is_banned(entry, peer))
+    }
+    if (is_banned(entry, peer)) {
         return "banned";
+    }
     return context->admit(context->arg, peer);
 }
 
@@ -348,12 +385,14 @@ static char *listen_on(struct listener_entry *entry)
     const struct listeners_context *context = &entry->listeners->context;
     char *error = NULL;
     listener_entry_fit(entry, &entry->settings);
-    if (entry->kind->bind)
+    if (entry->kind->bind) {
         return entry->kind->bind(entry);
+    }
     entry->callbacks =
         (struct listener_callbacks){.admit = admit_connection, .accepted = entry->kind->accepted};
-    if (entry->kind->open)
+    if (entry->kind->open) {
         entry->kind->open(entry);
+    }
     entry->listener = listener_create(context->net, entry->where, &entry->settings.net,
                                       &entry->callbacks, entry, &error);
     return error;
@@ -361,8 +400,9 @@ static char *listen_on(struct listener_entry *entry)
 
 char *listener_entry_name_error(const struct listener_entry *entry, char *error)
 {
-    if (!error)
+    if (!error) {
         return NULL;
+    }
     char *whole = mem_format("%s=%s: %s", entry->kind->name, entry->where, error);
     free(error);
     return whole;
@@ -384,10 +424,11 @@ void listeners_close_connections(struct listeners *listeners, bool all)
 {
     LIST_FOREACH (node, &listeners->entries) {
         struct listener_entry *entry = list_entry(node, struct listener_entry, link);
-        if (entry->listener && (all || !entry->kind->for_operators))
+        if (entry->listener && (all || !entry->kind->for_operators)) {
             listener_close_connections(entry->listener, CONN_CLOSE_DRAIN);
-        else if (entry->web)
+        } else if (entry->web) {
             web_end_sessions(entry->web);
+        }
     }
 }
 
@@ -395,8 +436,9 @@ void listeners_close_banned(struct listeners *listeners)
 {
     LIST_FOREACH (node, &listeners->entries) {
         struct listener_entry *entry = list_entry(node, struct listener_entry, link);
-        if (entry->listener && !entry->kind->in_lobby)
+        if (entry->listener && !entry->kind->in_lobby) {
             listener_close_chosen(entry->listener, is_banned, entry, CONN_CLOSE_BANNED);
+        }
     }
 }
 
@@ -404,12 +446,15 @@ void listeners_stop(struct listeners *listeners, bool all)
 {
     LIST_FOREACH (node, &listeners->entries) {
         struct listener_entry *entry = list_entry(node, struct listener_entry, link);
-        if (entry->listener && (all || !entry->kind->for_operators))
+        if (entry->listener && (all || !entry->kind->for_operators)) {
             listener_stop(entry->listener);
-        if (entry->kind->is_udp)
+        }
+        if (entry->kind->is_udp) {
             entry->kind->close(entry);
-        if (entry->web)
+        }
+        if (entry->web) {
             web_turn_away(entry->web, "draining");
+        }
     }
 }
 
@@ -418,8 +463,9 @@ void listeners_turn_away(struct listeners *listeners, const char *why)
     listeners->turned_away = why;
     LIST_FOREACH (node, &listeners->entries) {
         struct listener_entry *entry = list_entry(node, struct listener_entry, link);
-        if (entry->web)
+        if (entry->web) {
             web_turn_away(entry->web, why);
+        }
     }
 }
 

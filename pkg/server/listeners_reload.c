@@ -16,11 +16,13 @@ static char *derive_settings(const struct listener_entry *entry,
     listener_settings_copy(to, configuration);
     for (size_t i = 0; i < entry->option_count && !error; i++) {
         const struct option *option = &entry->options[i];
-        if (listener_kind_has_option(entry->kind, option->name))
+        if (listener_kind_has_option(entry->kind, option->name)) {
             error = listener_settings_set(to, own, option->name, option->value);
+        }
     }
-    if (error)
+    if (error) {
         listener_settings_free(to);
+    }
     return error;
 }
 
@@ -29,11 +31,13 @@ static char *check_listener_entry(const struct listener_entry *entry,
 {
     struct listener_settings settings;
     char *error = derive_settings(entry, configuration, &settings);
-    if (error)
+    if (error) {
         return error;
+    }
     error = listener_entry_check(entry, configuration, &settings);
-    if (!error && entry->listener)
+    if (!error && entry->listener) {
         error = listener_check_tls(entry->listener, &settings.net);
+    }
     listener_settings_free(&settings);
     return error;
 }
@@ -43,13 +47,15 @@ static char *reload_entry(struct listener_entry *entry)
 {
     struct listener_settings settings;
     char *error = derive_settings(entry, entry->listeners->context.configuration, &settings);
-    if (error)
+    if (error) {
         return error;
+    }
     listener_entry_fit(entry, &settings);
     listener_settings_free(&entry->settings);
     entry->settings = settings;
-    if (entry->q3master)
+    if (entry->q3master) {
         q3master_port_reload(entry->q3master);
+    }
     return entry->listener ? listener_reload_tls(entry->listener) : NULL;
 }
 
@@ -75,8 +81,9 @@ char *listeners_check(const struct listeners *listeners, const struct configurat
     char *error = NULL;
     LIST_FOREACH (node, &listeners->entries) {
         const struct listener_entry *entry = list_entry(node, struct listener_entry, link);
-        if (!error)
+        if (!error) {
             error = listener_entry_name_error(entry, check_listener_entry(entry, configuration));
+        }
     }
     return error;
 }
@@ -87,10 +94,11 @@ char *listeners_reload(struct listeners *listeners)
     LIST_FOREACH (node, &listeners->entries) {
         struct listener_entry *entry = list_entry(node, struct listener_entry, link);
         char *error = listener_entry_name_error(entry, reload_entry(entry));
-        if (first)
+        if (first) {
             free(error);
-        else
+        } else {
             first = error;
+        }
     }
     return first;
 }

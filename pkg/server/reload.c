@@ -16,8 +16,9 @@ char *server_read_access(struct server *server)
     char *error = NULL;
     struct access_list *list =
         access_list_create(settings->access_allow, settings->access_deny, &error);
-    if (!list)
+    if (!list) {
         return error;
+    }
     access_list_destroy(&server->access);
     server->access = list;
     return NULL;
@@ -28,8 +29,9 @@ static char *check_new_configuration(const struct server *server)
     struct configuration next;
     configuration_init(&next);
     char *error = server_read_configuration(&next, server->configuration->cmdline);
-    if (!error)
+    if (!error) {
         error = listeners_check(server->listeners, &next);
+    }
     configuration_free(&next);
     return error;
 }
@@ -37,12 +39,15 @@ static char *check_new_configuration(const struct server *server)
 static char *reload_configuration(struct server *server)
 {
     char *error = check_new_configuration(server);
-    if (!error)
+    if (!error) {
         error = configuration_reload(server->configuration);
-    if (!error)
+    }
+    if (!error) {
         error = server_read_access(server);
-    if (!error)
+    }
+    if (!error) {
         error = auth_verifier_reload(server->tokens, &server->configuration->auth);
+    }
     if (error) {
         log_error("reload_refused", LOG_STRING("err", error));
         return error;
@@ -54,17 +59,19 @@ static char *reload_configuration(struct server *server)
                   (enum log_format)server->configuration->server.log_format);
     configuration_warn_renamed(server->configuration);
     error = listeners_reload(server->listeners);
-    if (error)
+    if (error) {
         log_error("reload_incomplete", LOG_STRING("err", error));
-    else
+    } else {
         log_info("reloaded", LOG_STRING("config", server->configuration->cmdline->config));
+    }
     return error;
 }
 
 char *server_reload(struct server *server)
 {
-    if (server->state != SERVER_SERVING)
+    if (server->state != SERVER_SERVING) {
         return reload_configuration(server);
+    }
     sd_notify(0, "RELOADING=1");
     char *error = reload_configuration(server);
     sd_notify(0, "READY=1");

@@ -33,8 +33,9 @@ describe_front_end(void *arg, void (*add)(void *to, const char *field, const cha
     writer_u8(&listeners, 0);
     add(to, "listeners", (const char *)listeners.data);
     writer_free(&listeners);
-    if (*server->configuration->server.advertise)
+    if (*server->configuration->server.advertise) {
         add(to, "advertise", server->configuration->server.advertise);
+    }
     snprintf(number, sizeof number, "%llu", (unsigned long long)(server->started_us / 1000));
     add(to, "started", number);
     static const struct {
@@ -55,7 +56,7 @@ static bool on_reload(struct server *server, struct writer *reply)
     char *error = server_reload(server);
     writer_string(reply, error ? error : "reloaded");
     free(error);
-    return error == NULL;
+    return !error;
 }
 
 static bool on_request(void *arg, struct bytes verb, struct bytes argument, struct writer *reply)
@@ -70,8 +71,9 @@ static bool on_request(void *arg, struct bytes verb, struct bytes argument, stru
         config_write_json(server->configuration->config, reply);
         return true;
     }
-    if (bytes_equal(verb, BYTES_LITERAL("reload")))
+    if (bytes_equal(verb, BYTES_LITERAL("reload"))) {
         return on_reload(server, reply);
+    }
     if (bytes_equal(verb, BYTES_LITERAL("drain")) && server->state == SERVER_SERVING) {
         writer_string(reply, "draining");
         server_drain(server);
@@ -84,8 +86,9 @@ static bool on_request(void *arg, struct bytes verb, struct bytes argument, stru
 static void on_adopted(void *arg)
 {
     struct server *server = arg;
-    if (server->listeners)
+    if (server->listeners) {
         listeners_fit(server->listeners);
+    }
 }
 
 static bool is_setting_given(void *arg, const char *key)

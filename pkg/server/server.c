@@ -31,8 +31,9 @@
 
 void server_end(struct server *server, int exit_code)
 {
-    if (server->exit_code == 0)
+    if (server->exit_code == 0) {
         server->exit_code = exit_code;
+    }
     loop_stop(server->loop);
 }
 
@@ -40,21 +41,24 @@ static const char *admit_peer(void *arg, const struct address *peer)
 {
     struct server *server = arg;
     const struct server_settings *settings = &server->configuration->server;
-    if (!access_list_allows(server->access, peer))
+    if (!access_list_allows(server->access, peer)) {
         return "denied";
+    }
     /* Peers on unix sockets have no address to distinguish them by. */
     if (peer->family != ADDRESS_UNIX &&
         !bucket_table_take(server->rates, peer, (uint32_t)settings->connect_rate,
-                           (uint32_t)settings->connect_burst, loop_now_us(server->loop)))
+                           (uint32_t)settings->connect_burst, loop_now_us(server->loop))) {
         return "rate";
+    }
     return NULL;
 }
 
 static void on_server_bans_changed(struct bans_watcher *watcher)
 {
     struct server *server = list_entry(watcher, struct server, bans_watcher);
-    if (server->listeners)
+    if (server->listeners) {
         listeners_close_banned(server->listeners);
+    }
 }
 
 static void say_ready(struct server *server)
@@ -79,8 +83,9 @@ void server_serving(void *arg)
         return;
     }
     server->state = SERVER_SERVING;
-    if (server->configuration->map.cut_off == MAP_CUT_OFF_PEERS)
+    if (server->configuration->map.cut_off == MAP_CUT_OFF_PEERS) {
         server->cut_off = cut_off_create(server);
+    }
     say_ready(server);
 }
 
@@ -106,10 +111,12 @@ static void embedded_died(void *arg, int status)
 static char *quote_shell_word(const char *path)
 {
     struct writer text = {0};
-    if (!path[strcspn(path, " \t\"'\\$`&|;<>()*?[]#~!{}")])
+    if (!path[strcspn(path, " \t\"'\\$`&|;<>()*?[]#~!{}")]) {
         return mem_strdup(path);
-    for (const char *at = path; *at; at++)
+    }
+    for (const char *at = path; *at; at++) {
         writer_format(&text, *at == '\'' ? "'\\%c'" : "%c", *at);
+    }
     char *quoted = mem_format("'%.*s'", (int)text.len, (const char *)text.data);
     writer_free(&text);
     return quoted;
@@ -122,8 +129,9 @@ static char *start_embedded(struct server *server)
     char *error = NULL;
     server->embedded = redis_embedded_start(server->loop, settings->server, settings->data,
                                             embedded_died, server, &error);
-    if (!server->embedded)
+    if (!server->embedded) {
         return error;
+    }
     const char *path = redis_embedded_socket(server->embedded);
     char *word = quote_shell_word(path), *line = mem_format("redis-cli -s %s", word);
     char *url = mem_format("unix:%s", path);
@@ -141,8 +149,9 @@ static char *start_embedded(struct server *server)
 static char *make_name(const struct server_settings *settings)
 {
     char host[256] = "";
-    if (*settings->node)
+    if (*settings->node) {
         return mem_strdup(settings->node);
+    }
     gethostname(host, sizeof host - 1);
     return mem_format("%s-%ld", host, (long)getpid());
 }
@@ -200,28 +209,35 @@ static char *start_server(struct server *server, struct configuration *configura
     log_set_node(server->name);
     server->rates = bucket_table_create((size_t)configuration->server.connect_tracked);
     char *error = server_read_access(server);
-    if (!error)
+    if (!error) {
         server->tokens = auth_verifier_create(&configuration->auth, &error);
-    if (!error)
+    }
+    if (!error) {
         error = redis_target_parse(configuration->redis.url, &server->target);
-    if (error)
+    }
+    if (error) {
         return error;
+    }
     *usage = false;
-    if (!tls_has_sha1())
+    if (!tls_has_sha1()) {
         return mem_strdup("OpenSSL has no SHA-1, by which Redis's scripts are named: see its "
                           "configuration (openssl.cnf, OPENSSL_CONF)");
+    }
     server->loop = loop_create();
     server->net = net_create(server->loop, &configuration->net);
     server->waiting_timer = loop_timer_create(server->loop, still_waiting, server);
-    if (server->target.scheme == REDIS_EMBEDDED)
+    if (server->target.scheme == REDIS_EMBEDDED) {
         error = start_embedded(server);
-    if (error)
+    }
+    if (error) {
         return error;
+    }
     *usage = true;
     server->map = map_create(server->loop, server->name, &configuration->map, &configuration->redis,
                              &server->target, &server_map_callbacks, server, &error);
-    if (!server->map)
+    if (!server->map) {
         return error;
+    }
     map_add_feature(server->map, &relay_feature);
     map_add_feature(server->map, &presence_feature);
     map_add_feature(server->map, &room_feature);
@@ -229,8 +245,9 @@ static char *start_server(struct server *server, struct configuration *configura
     config_show_in_force(configuration->config, &configuration->map, map_settings_of(server->map));
     add_listeners(server, configuration);
     error = listeners_add_configured(server->listeners);
-    if (!error)
+    if (!error) {
         listeners_declare_needs(server->listeners);
+    }
     return error;
 }
 
@@ -242,16 +259,18 @@ static void stop_server(struct server *server)
         loop_iterate(server->loop, 0); /* sends the remaining output */
         listeners_close_connections(server->listeners, true);
     }
-    if (server->loop)
+    if (server->loop) {
         loop_iterate(server->loop, 0); /* frees them */
+    }
     listeners_destroy(&server->listeners);
     tracker_service_destroy(&server->tracker);
     turntable_service_destroy(&server->turntable);
     sync_service_destroy(&server->sync);
     lobby_service_destroy(&server->lobby);
     q3master_service_destroy(&server->q3master);
-    if (server->bans)
+    if (server->bans) {
         bans_unwatch(&server->bans_watcher);
+    }
     bans_destroy(&server->bans);
     admin_destroy(&server->admin);
     alone_destroy(&server->alone);
@@ -260,13 +279,15 @@ static void stop_server(struct server *server)
     http_router_destroy(&server->bare_router);
     map_destroy(&server->map);
     for (size_t i = 0; i < sizeof server->signals / sizeof *server->signals; i++) {
-        if (server->signals[i])
+        if (server->signals[i]) {
             loop_signal_destroy(&server->signals[i]);
+        }
     }
     loop_timer_destroy(&server->drain_timer);
     loop_timer_destroy(&server->waiting_timer);
-    if (server->embedded)
+    if (server->embedded) {
         redis_embedded_stop(&server->embedded);
+    }
     net_destroy(&server->net);
     redis_target_free(&server->target);
     access_list_destroy(&server->access);
@@ -343,12 +364,14 @@ static char *check_tokens(const struct auth_settings *settings)
 static char *check_cut_off(const struct configuration *configuration,
                            const struct listeners *listeners)
 {
-    if (!*configuration->server.advertise)
+    if (!*configuration->server.advertise) {
         return mem_strdup("map.cut_off = peers needs node.advertise: HOST:PORT of this front-end's "
                           "web listener, under which the other front-ends reach it");
-    if (!listeners_can_be_asked(listeners))
+    }
+    if (!listeners_can_be_asked(listeners)) {
         return mem_strdup("map.cut_off = peers needs a web listener with neither proxy nor tls, to "
                           "which node.advertise leads");
+    }
     return NULL;
 }
 
@@ -357,27 +380,34 @@ char *server_read_configuration(struct configuration *configuration, const struc
 {
     struct redis_target target = {.host = NULL};
     char *error = configuration_load(configuration, cmdline);
-    if (error)
+    if (error) {
         return error;
+    }
     error = combinations_check(configuration);
-    if (error)
+    if (error) {
         return error;
+    }
     const char *why = admin_settings_check(&configuration->admin);
-    if (why)
+    if (why) {
         return mem_strdup(why);
+    }
     error = check_tokens(&configuration->auth);
-    if (error)
+    if (error) {
         return error;
+    }
     struct listeners *listeners =
         listeners_create(&(struct listeners_context){.configuration = configuration});
     error = listeners_add_configured(listeners);
-    if (!error && configuration->map.cut_off == MAP_CUT_OFF_PEERS)
+    if (!error && configuration->map.cut_off == MAP_CUT_OFF_PEERS) {
         error = check_cut_off(configuration, listeners);
-    if (listeners_need_lobby(listeners))
+    }
+    if (listeners_need_lobby(listeners)) {
         configuration->map.also = configuration->lobby.space;
+    }
     listeners_destroy(&listeners);
-    if (!error)
+    if (!error) {
         error = redis_target_parse(configuration->redis.url, &target);
+    }
     redis_target_free(&target);
     return error;
 }
@@ -393,8 +423,9 @@ int server_main(int argc, char *const *argv)
     char *error = cmdline_parse(&cmdline, argc, argv);
     bool asks = !error && (cmdline.mode == CMDLINE_HELP || cmdline.mode == CMDLINE_VERSION ||
                            cmdline.mode == CMDLINE_SAMPLE);
-    if (!error && !asks)
+    if (!error && !asks) {
         error = server_read_configuration(&configuration, &cmdline);
+    }
     if (error) {
         fprintf(stderr, "trackerd: %s\n", error);
         free(error);

@@ -38,29 +38,33 @@ struct web {
 static void serve_tracker(struct web *web, struct space *space, struct websocket *websocket,
                           const struct ws_request *ws_request)
 {
-    if (space->tracker == NULL)
+    if (!space->tracker) {
         space->tracker =
             tracker_port_create(web->context->tracker, space->map, &web->settings->tracker);
-    if (ws_request->tokens != NULL)
+    }
+    if (ws_request->tokens) {
         tracker_serve_no_user(space->tracker, websocket_conn(websocket));
-    else
+    } else {
         tracker_serve(space->tracker, websocket_conn(websocket));
+    }
 }
 
 static void serve_turntable(struct web *web, struct space *space, struct websocket *websocket,
                             const struct ws_request *ws_request)
 {
-    if (space->turntable == NULL)
+    if (!space->turntable) {
         space->turntable =
             turntable_port_create(web->context->turntable, space->map, &web->settings->turntable);
+    }
     turntable_serve(space->turntable, websocket, ws_request);
 }
 
 static void serve_sync(struct web *web, struct space *space, struct websocket *websocket,
                        const struct ws_request *ws_request)
 {
-    if (space->sync == NULL)
+    if (!space->sync) {
         space->sync = sync_port_create(web->context->sync, space->map, &web->settings->sync);
+    }
     sync_serve(space->sync, websocket, ws_request);
 }
 
@@ -113,8 +117,9 @@ struct web *web_create_for(const struct listeners_context *context,
     http_router_add(refusals, NULL, "/*", on_no_upgrade, NULL);
     web->refusals = refusals;
     for (size_t i = 0; i < PROTOCOLS; i++) {
-        if (strcmp(protocols[i].name, protocol) == 0)
+        if (strcmp(protocols[i].name, protocol) == 0) {
             web->only = &protocols[i];
+        }
     }
     return web;
 }
@@ -123,8 +128,9 @@ void web_destroy(struct web **pointer)
 {
     struct web *web = *pointer;
     *pointer = NULL;
-    if (web == NULL)
+    if (!web) {
         return;
+    }
     LIST_FOREACH (node, &web->spaces) {
         struct space *space = list_entry(node, struct space, link);
         tracker_port_destroy(&space->tracker);
@@ -141,8 +147,9 @@ static struct space *find_or_add_web_space(struct web *web, struct map_space *ma
 {
     LIST_FOREACH (node, &web->spaces) {
         struct space *space = list_entry(node, struct space, link);
-        if (space->map == map)
+        if (space->map == map) {
             return space;
+        }
     }
     struct space *space = mem_zalloc(1, sizeof *space);
     space->map = map;
@@ -155,10 +162,12 @@ static struct bytes rest_of_path(struct bytes path, const char *name)
 {
     size_t len = 1 + strlen(name);
     if (path.len < len || path.data[0] != '/' || memcmp(path.data + 1, name, len - 1) != 0 ||
-        (path.len > len && path.data[len] != '/'))
+        (path.len > len && path.data[len] != '/')) {
         return (struct bytes){NULL, 0};
-    if (path.len > len)
+    }
+    if (path.len > len) {
         len++;
+    }
     return (struct bytes){path.data + len, path.len - len};
 }
 
@@ -171,16 +180,19 @@ find_protocol(const struct web *web, const struct http_request *request, const c
     const char *names[PROTOCOLS + 1] = {NULL};
     size_t count = 0;
     for (size_t i = 0; i < PROTOCOLS; i++) {
-        if (protocols[i].subprotocol != NULL && (web->only == NULL || web->only == &protocols[i]))
+        if (protocols[i].subprotocol && (!web->only || web->only == &protocols[i])) {
             names[count++] = protocols[i].subprotocol;
+        }
     }
     *subprotocol = websocket_choose(request, names);
-    if (web->only != NULL)
+    if (web->only) {
         return web->only;
+    }
     for (size_t i = 0; i < PROTOCOLS; i++) {
-        if (*subprotocol != NULL ? *subprotocol == protocols[i].subprotocol
-                                 : rest_of_path(path, protocols[i].name).data != NULL)
+        if (*subprotocol ? *subprotocol == protocols[i].subprotocol
+                         : rest_of_path(path, protocols[i].name).data != NULL) {
             return &protocols[i];
+        }
     }
     return NULL;
 }
@@ -191,8 +203,9 @@ static struct bytes space_in_path(const struct web *web, struct bytes path)
 {
     for (size_t i = 0; i < PROTOCOLS; i++) {
         struct bytes rest = rest_of_path(path, protocols[i].name);
-        if (rest.data != NULL && (web->only == NULL || web->only == &protocols[i]))
+        if (rest.data && (!web->only || web->only == &protocols[i])) {
             return rest;
+        }
     }
     return (struct bytes){NULL, 0};
 }
@@ -204,10 +217,12 @@ static struct map_space *find_requested_space(const struct web *web,
     struct bytes name = space_in_path(web, http_request_path(request));
     char text[SPACE_NAME_MAX + 1];
     struct map_space *space;
-    if (name.len == 0)
+    if (name.len == 0) {
         return map_space_find(web->context->map, web->space);
-    if (name.len > SPACE_NAME_MAX || memchr(name.data, 0, name.len) != NULL)
+    }
+    if (name.len > SPACE_NAME_MAX || memchr(name.data, 0, name.len)) {
         return NULL;
+    }
     memcpy(text, name.data, name.len);
     text[name.len] = 0;
     space = map_space_find(web->context->map, text);
@@ -231,10 +246,12 @@ static struct bytes keep_parameter(struct parameter *parameter, struct http_requ
                                    const char *name)
 {
     struct bytes value = http_request_query(request, name);
-    if (value.data == NULL)
+    if (!value.data) {
         return value;
-    if (value.len > sizeof parameter->data)
+    }
+    if (value.len > sizeof parameter->data) {
         value.len = sizeof parameter->data;
+    }
     memcpy(parameter->data, value.data, value.len);
     return (struct bytes){parameter->data, value.len};
 }
@@ -250,12 +267,13 @@ static void upgrade_request(struct web *web, struct http_request *request,
     struct ws_request ws_request = {
         .mode = keep_parameter(&mode, request, "mode"),
         .resume = keep_parameter(&resume, request, "resume"),
-        .claims = token.claims.user != NULL ? &token.claims : NULL,
+        .claims = token.claims.user ? &token.claims : NULL,
         .tokens = token.verifier,
     };
     struct websocket *websocket = websocket_accept(web->port, request, subprotocol);
-    if (websocket != NULL && web_token_apply(&token, websocket))
+    if (websocket && web_token_apply(&token, websocket)) {
         protocol->serve(web, find_or_add_web_space(web, map), websocket, &ws_request);
+    }
     web_token_free(&token);
 }
 
@@ -265,9 +283,10 @@ static bool on_upgrade(void *arg, struct http_request *request)
     const char *subprotocol;
     const struct web_protocol *protocol;
     struct map_space *map;
-    if (!websocket_is_requested(request))
+    if (!websocket_is_requested(request)) {
         return false;
-    if (web->turned_away != NULL) {
+    }
+    if (web->turned_away) {
         refuse_web_request(request, 503, web->turned_away,
                            strcmp(web->turned_away, "cut_off") == 0
                                ? METRIC_WEBSOCKET_REFUSED_CUT_OFF
@@ -275,13 +294,13 @@ static bool on_upgrade(void *arg, struct http_request *request)
         return true;
     }
     protocol = find_protocol(web, request, &subprotocol);
-    map = protocol != NULL ? find_requested_space(web, request) : NULL;
-    if (map == NULL)
-        refuse_web_request(request, 404,
-                           protocol != NULL ? "no such space" : "no WebSocket protocol here",
+    map = protocol ? find_requested_space(web, request) : NULL;
+    if (!map) {
+        refuse_web_request(request, 404, protocol ? "no such space" : "no WebSocket protocol here",
                            METRIC_WEBSOCKET_REFUSED_PATH);
-    else
+    } else {
         upgrade_request(web, request, protocol, subprotocol, map);
+    }
     return true;
 }
 

@@ -28,13 +28,15 @@ void web_token_read(struct web_token *token, const struct auth_verifier *verifie
 {
     struct bytes text;
     *token = (struct web_token){.verifier = NULL};
-    if (verifier == NULL || !auth_verifier_is_on(verifier))
+    if (!verifier || !auth_verifier_is_on(verifier)) {
         return;
+    }
     token->verifier = verifier;
     text = auth_request_token(http_request_header(request, "Authorization"),
                               http_request_query(request, "token"));
-    if (text.len > 0 || !comes_later)
+    if (text.len > 0 || !comes_later) {
         judge_web_token(token, text, space);
+    }
 }
 
 /* A refused client has received the reason: its messages are ignored. */
@@ -65,18 +67,20 @@ static void refuse_web_token(const struct web_token *token, struct websocket *we
 
 bool web_token_apply(const struct web_token *token, struct websocket *websocket)
 {
-    if (token->verifier == NULL)
+    if (!token->verifier) {
         return true;
-    if (token->why != NULL) {
+    }
+    if (token->why) {
         refuse_web_token(token, websocket);
         return false;
     }
-    if (token->claims.user != NULL)
+    if (token->claims.user) {
         websocket_set_lifetime(websocket, auth_claims_left_ms(&token->claims, wall_clock_ms()),
                                WEBSOCKET_UNAUTHORIZED, "token expired");
-    else
+    } else {
         websocket_set_lifetime(websocket, auth_verifier_deadline_ms(token->verifier),
                                WEBSOCKET_UNAUTHORIZED, "no token");
+    }
     return true;
 }
 

@@ -84,7 +84,7 @@ static void find_addresses(const char *host, int flags, struct stream_addresses 
     if (addresses->error != 0) {
         return;
     }
-    for (struct addrinfo *at = found; at != NULL && addresses->count < STREAM_ADDRESSES_MAX;
+    for (struct addrinfo *at = found; at && addresses->count < STREAM_ADDRESSES_MAX;
          at = at->ai_next) {
         struct stream_address *address = &addresses->list[addresses->count];
 

@@ -14,7 +14,7 @@ static char *openssl_failure(const char *what, const char *file)
     unsigned long code = ERR_get_error();
     ERR_error_string_n(code, text, sizeof text);
     ERR_clear_error();
-    return mem_format("%s%s%s: %s", what, file != NULL ? " " : "", file != NULL ? file : "",
+    return mem_format("%s%s%s: %s", what, file ? " " : "", file ? file : "",
                       code != 0 ? text : "unknown error");
 }
 
@@ -25,7 +25,7 @@ static struct tls_context *create_tls_context(const SSL_METHOD *method, char **e
     *error = NULL;
     context->references = 1;
     context->ssl = SSL_CTX_new(method);
-    if (context->ssl == NULL) {
+    if (!context->ssl) {
         *error = openssl_failure("TLS", NULL);
         free(context);
         return NULL;
@@ -43,12 +43,15 @@ static struct tls_context *create_tls_context(const SSL_METHOD *method, char **e
 
 static char *load_certificate(SSL_CTX *ssl, const char *certificate, const char *key)
 {
-    if (SSL_CTX_use_certificate_chain_file(ssl, certificate) != 1)
+    if (SSL_CTX_use_certificate_chain_file(ssl, certificate) != 1) {
         return openssl_failure("cannot use the certificate", certificate);
-    if (SSL_CTX_use_PrivateKey_file(ssl, key, SSL_FILETYPE_PEM) != 1)
+    }
+    if (SSL_CTX_use_PrivateKey_file(ssl, key, SSL_FILETYPE_PEM) != 1) {
         return openssl_failure("cannot use the key", key);
-    if (SSL_CTX_check_private_key(ssl) != 1)
+    }
+    if (SSL_CTX_check_private_key(ssl) != 1) {
         return openssl_failure("the key does not belong to the certificate", certificate);
+    }
     return NULL;
 }
 
@@ -56,11 +59,13 @@ static char *require_client_certificates(SSL_CTX *ssl, const char *ca)
 {
     STACK_OF(X509_NAME) * names;
     static const unsigned char sessions[] = "tracker";
-    if (SSL_CTX_load_verify_locations(ssl, ca, NULL) != 1)
+    if (SSL_CTX_load_verify_locations(ssl, ca, NULL) != 1) {
         return openssl_failure("cannot use the authority's certificate", ca);
+    }
     names = SSL_load_client_CA_file(ca);
-    if (names == NULL)
+    if (!names) {
         return openssl_failure("cannot use the authority's certificate", ca);
+    }
     SSL_CTX_set_client_CA_list(ssl, names);
     SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     /* OpenSSL resumes sessions of verified clients only under a name. */
@@ -72,21 +77,24 @@ struct tls_context *tls_server_context_create(const char *certificate, const cha
                                               const char *ca, char **error)
 {
     struct tls_context *context = create_tls_context(TLS_server_method(), error);
-    if (context == NULL)
+    if (!context) {
         return NULL;
+    }
     context->is_server = true;
     *error = load_certificate(context->ssl, certificate, key);
-    if (*error == NULL && ca != NULL)
+    if (!*error && ca) {
         *error = require_client_certificates(context->ssl, ca);
-    if (*error != NULL)
+    }
+    if (*error) {
         tls_context_unref(&context);
+    }
     return context;
 }
 
 static char *trust(SSL_CTX *ssl, const char *ca)
 {
-    int done = ca != NULL ? SSL_CTX_load_verify_locations(ssl, ca, NULL)
-                          : SSL_CTX_set_default_verify_paths(ssl);
+    int done =
+        ca ? SSL_CTX_load_verify_locations(ssl, ca, NULL) : SSL_CTX_set_default_verify_paths(ssl);
     return done == 1 ? NULL : openssl_failure("cannot use the authority's certificate", ca);
 }
 
@@ -94,16 +102,20 @@ struct tls_context *tls_client_context_create(const char *ca, const char *certif
                                               const char *key, bool verify, char **error)
 {
     struct tls_context *context = create_tls_context(TLS_client_method(), error);
-    if (context == NULL)
+    if (!context) {
         return NULL;
+    }
     context->verifies = verify;
     SSL_CTX_set_verify(context->ssl, verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
-    if (verify)
+    if (verify) {
         *error = trust(context->ssl, ca);
-    if (*error == NULL && certificate != NULL)
-        *error = load_certificate(context->ssl, certificate, key != NULL ? key : certificate);
-    if (*error != NULL)
+    }
+    if (!*error && certificate) {
+        *error = load_certificate(context->ssl, certificate, key ? key : certificate);
+    }
+    if (*error) {
         tls_context_unref(&context);
+    }
     return context;
 }
 
@@ -117,8 +129,9 @@ void tls_context_unref(struct tls_context **pointer)
 {
     struct tls_context *context = *pointer;
     *pointer = NULL;
-    if (context == NULL || --context->references > 0)
+    if (!context || --context->references > 0) {
         return;
+    }
     SSL_CTX_free(context->ssl);
     free(context);
 }

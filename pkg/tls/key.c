@@ -19,7 +19,7 @@ static int no_passphrase(char *to, int size, int writing, void *arg)
 static EVP_PKEY *read_key(struct bytes pem)
 {
     BIO *bio = pem.len <= INT_MAX ? BIO_new_mem_buf(pem.data, (int)pem.len) : NULL;
-    EVP_PKEY *key = bio != NULL ? PEM_read_bio_PUBKEY(bio, NULL, no_passphrase, NULL) : NULL;
+    EVP_PKEY *key = bio ? PEM_read_bio_PUBKEY(bio, NULL, no_passphrase, NULL) : NULL;
     BIO_free(bio);
     return key;
 }
@@ -40,12 +40,13 @@ struct tls_key tls_key_read_public(struct bytes pem)
 {
     struct tls_key found = {.kind = TLS_KEY_NONE};
     EVP_PKEY *key = read_key(pem);
-    if (key != NULL) {
+    if (key) {
         found.kind = kind_of(key);
         found.bits = (unsigned)EVP_PKEY_get_bits(key);
         if (found.kind == TLS_KEY_EC &&
-            EVP_PKEY_get_group_name(key, found.curve, sizeof found.curve, NULL) != 1)
+            EVP_PKEY_get_group_name(key, found.curve, sizeof found.curve, NULL) != 1) {
             found.curve[0] = 0;
+        }
     }
     EVP_PKEY_free(key);
     ERR_clear_error();

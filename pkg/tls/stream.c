@@ -30,14 +30,17 @@ static void set_name(struct tls_stream *stream, const char *name)
 {
     struct address address;
     bool is_address = address_parse_ip(name, &address);
-    if (!is_address)
+    if (!is_address) {
         (void)SSL_set_tlsext_host_name(stream->ssl, name);
-    if (!stream->context->verifies)
+    }
+    if (!stream->context->verifies) {
         return;
-    if (is_address)
+    }
+    if (is_address) {
         (void)X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(stream->ssl), name);
-    else
+    } else {
         (void)SSL_set1_host(stream->ssl, name);
+    }
 }
 
 struct tls_stream *tls_stream_create(struct tls_context *context, int fd, const char *server_name)
@@ -45,14 +48,17 @@ struct tls_stream *tls_stream_create(struct tls_context *context, int fd, const 
     struct tls_stream *stream = mem_zalloc(1, sizeof *stream);
     stream->context = tls_context_ref(context);
     stream->ssl = SSL_new(context->ssl);
-    if (stream->ssl == NULL || SSL_set_fd(stream->ssl, fd) != 1)
+    if (!stream->ssl || SSL_set_fd(stream->ssl, fd) != 1) {
         abort(); /* out of memory, as in mem.h */
-    if (context->is_server)
+    }
+    if (context->is_server) {
         SSL_set_accept_state(stream->ssl);
-    else
+    } else {
         SSL_set_connect_state(stream->ssl);
-    if (server_name != NULL)
+    }
+    if (server_name) {
         set_name(stream, server_name);
+    }
     return stream;
 }
 
@@ -60,8 +66,9 @@ void tls_stream_destroy(struct tls_stream **pointer)
 {
     struct tls_stream *stream = *pointer;
     *pointer = NULL;
-    if (stream == NULL)
+    if (!stream) {
         return;
+    }
     SSL_free(stream->ssl);
     tls_context_unref(&stream->context);
     free(stream->error);
@@ -75,12 +82,13 @@ static void note_stream_error(struct tls_stream *stream, int system_error)
     const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
     stream->broken = true;
     free(stream->error);
-    if (reason != NULL && verified != X509_V_OK)
+    if (reason && verified != X509_V_OK) {
         stream->error = mem_format("%s: %s", reason, X509_verify_cert_error_string(verified));
-    else if (reason != NULL)
+    } else if (reason) {
         stream->error = mem_strdup(reason);
-    else
+    } else {
         stream->error = mem_strdup(system_error != 0 ? strerror(system_error) : "closed");
+    }
     ERR_clear_error();
 }
 
@@ -131,8 +139,9 @@ static int clamp(size_t len)
 ssize_t tls_stream_read(struct tls_stream *stream, void *to, size_t len)
 {
     int n;
-    if (!prepare_call(stream))
+    if (!prepare_call(stream)) {
         return -1;
+    }
     n = SSL_read(stream->ssl, to, clamp(len));
     return n > 0 ? n : interpret_result(stream, n);
 }
@@ -140,26 +149,32 @@ ssize_t tls_stream_read(struct tls_stream *stream, void *to, size_t len)
 ssize_t tls_stream_write(struct tls_stream *stream, const void *from, size_t len)
 {
     int n;
-    if (len == 0)
+    if (len == 0) {
         return 0;
-    if (!prepare_call(stream))
+    }
+    if (!prepare_call(stream)) {
         return -1;
+    }
     n = SSL_write(stream->ssl, from, clamp(len));
-    if (n > 0)
+    if (n > 0) {
         return n;
-    if (interpret_result(stream, n) == 0)
+    }
+    if (interpret_result(stream, n) == 0) {
         errno = EPIPE;
+    }
     return -1;
 }
 
 int tls_stream_handshake(struct tls_stream *stream)
 {
     int n;
-    if (!prepare_call(stream))
+    if (!prepare_call(stream)) {
         return -1;
+    }
     n = SSL_do_handshake(stream->ssl);
-    if (n == 1)
+    if (n == 1) {
         return 0;
+    }
     if (interpret_result(stream, n) == 0) {
         note_stream_error(stream, 0);
         errno = ECONNRESET;
@@ -182,23 +197,25 @@ bool tls_stream_fingerprint(const struct tls_stream *stream, char text[TLS_FINGE
     const X509 *certificate = SSL_get0_peer_certificate(stream->ssl);
     unsigned char digest[TLS_FINGERPRINT_LENGTH / 2];
     unsigned len = 0;
-    if (certificate == NULL || SSL_get_verify_result(stream->ssl) != X509_V_OK ||
+    if (!certificate || SSL_get_verify_result(stream->ssl) != X509_V_OK ||
         !(SSL_get_verify_mode(stream->ssl) & SSL_VERIFY_PEER) ||
-        X509_digest(certificate, EVP_sha256(), digest, &len) != 1 || len != sizeof digest)
+        X509_digest(certificate, EVP_sha256(), digest, &len) != 1 || len != sizeof digest) {
         return false;
+    }
     (void)sodium_bin2hex(text, TLS_FINGERPRINT_LENGTH + 1, digest, sizeof digest);
     return true;
 }
 
 const char *tls_stream_error(const struct tls_stream *stream)
 {
-    return stream->error != NULL ? stream->error : "no error";
+    return stream->error ? stream->error : "no error";
 }
 
 void tls_stream_shutdown(struct tls_stream *stream)
 {
-    if (!SSL_is_init_finished(stream->ssl) || !prepare_call(stream))
+    if (!SSL_is_init_finished(stream->ssl) || !prepare_call(stream)) {
         return;
+    }
     (void)SSL_shutdown(stream->ssl);
     ERR_clear_error();
 }

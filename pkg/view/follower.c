@@ -162,8 +162,9 @@ void follower_list_publish(struct follower_list *list, void *changes)
 void follower_list_suspend(struct follower_list *list)
 {
     for (size_t state = FOLLOWER_CATCHING_UP; state < FOLLOWER_STATES; state++) {
-        LIST_FOREACH (node, &list->followers[state])
+        LIST_FOREACH (node, &list->followers[state]) {
             move_follower(list, list_entry(node, struct follower, link), FOLLOWER_BACKLOGGED);
+        }
     }
 }
 

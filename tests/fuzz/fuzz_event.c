@@ -15,8 +15,9 @@ static size_t walk_body(struct bytes body)
     struct bytes field, value;
     size_t total = 0;
     while (event_field(&body, &field, &value)) {
-        if (!value.data && value.len > 0)
+        if (!value.data && value.len > 0) {
             abort();
+        }
         total += field.len + value.len;
     }
     return total;
@@ -28,12 +29,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct event event;
     bool bad;
     size_t total = 0;
-    if (!event_message_read((struct bytes){data, size}, &message))
+    if (!event_message_read((struct bytes){data, size}, &message)) {
         return 0;
+    }
     while (event_next(&message, &event, &bad)) {
         total += event.id.len + event.body.len;
-        if (walk_body(event.body) > event.body.len || total > size)
+        if (walk_body(event.body) > event.body.len || total > size) {
             abort();
+        }
         event_field_find(event.body, "state");
     }
     return 0;

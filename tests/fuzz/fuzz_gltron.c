@@ -57,9 +57,10 @@ static void check_parts(struct bytes input, enum gltron_host_order order,
         const struct gltron_result result = gltron_read((struct bytes){part, len}, order, &packet);
 
         REQUIRE(result.consumed == 0);
-        if (result.outcome != GLTRON_MORE)
+        if (result.outcome != GLTRON_MORE) {
             REQUIRE(result.outcome == GLTRON_FAILED && whole->outcome == GLTRON_FAILED &&
                     result.error == whole->error && result.reason == whole->reason);
+        }
         free(part);
     }
 }
@@ -88,8 +89,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size > 0 && data[0] % 2 != 0 ? GLTRON_HOST_REVERSED : GLTRON_HOST_NETWORK;
     struct gltron_result result = {.outcome = GLTRON_PACKET};
 
-    if (size == 0)
+    if (size == 0) {
         return 0;
+    }
     check_datagrams((struct bytes){data + 1, size - 1});
     for (size_t at = 1; result.outcome == GLTRON_PACKET; at += result.consumed) {
         uint8_t *copy = mem_dup(data + at, size - at);

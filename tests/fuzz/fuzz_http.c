@@ -32,8 +32,9 @@ static void note_request(struct http_reader *reader, struct writer *seen)
     note(seen, http_reader_query(reader, "a"));
     writer_u8(seen, reader->keeps_alive);
     if (reader->body.len > (size_t)settings.max_body || reader->method.len == 0 ||
-        reader->path.len == 0)
+        reader->path.len == 0) {
         abort();
+    }
 }
 
 /* As a connection does: what is not consumed is presented again with the next part. */
@@ -50,8 +51,9 @@ static void read_all(const uint8_t *data, size_t size, size_t step, struct write
         part = mem_realloc(part, len > 0 ? len : 1);
         n = http_reader_feed(&reader, &settings, (struct bytes){part, len}, &result);
         free(part);
-        if (n > len || (result == HTTP_BAD && (reader.status < 400 || reader.error == NULL)))
+        if (n > len || (result == HTTP_BAD && (reader.status < 400 || !reader.error))) {
             abort();
+        }
         used += n;
         if (result == HTTP_DONE) {
             note_request(&reader, seen);
@@ -62,20 +64,23 @@ static void read_all(const uint8_t *data, size_t size, size_t step, struct write
             shown = size - shown < step ? size : shown + step;
         }
     }
-    if (result == HTTP_BAD)
+    if (result == HTTP_BAD) {
         writer_u16(seen, (uint16_t)reader.status);
+    }
     http_reader_reset(&reader);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct writer whole = {0}, parts = {0};
-    if (size < 1 || size > 8192)
+    if (size < 1 || size > 8192) {
         return 0;
+    }
     read_all(data + 1, size - 1, size, &whole);
     read_all(data + 1, size - 1, data[0] % 61 + 1, &parts);
-    if (!bytes_equal(writer_bytes_written(&whole), writer_bytes_written(&parts)))
+    if (!bytes_equal(writer_bytes_written(&whole), writer_bytes_written(&parts))) {
         abort();
+    }
     writer_free(&whole);
     writer_free(&parts);
     return 0;

@@ -36,8 +36,9 @@ static void check_text(struct bytes value)
     lobby_text_write_plain(&plain, value);
     REQUIRE(!to.failed && json_is_text(writer_bytes_written(&to)));
     REQUIRE(!plain.failed && json_is_text(writer_bytes_written(&plain)) && plain.len <= to.len);
-    for (size_t i = 0; i < to.len; i++)
+    for (size_t i = 0; i < to.len; i++) {
         REQUIRE(to.data[i] >= 0x20 && to.data[i] != 0x7f);
+    }
     writer_free(&to);
     writer_free(&plain);
 }
@@ -62,8 +63,9 @@ static void check_again(const struct infostring_pair *pairs, size_t count)
     struct infostring_pair again[PAIRS];
     struct writer to = {0};
 
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         infostring_write(&to, pairs[i].key, pairs[i].value);
+    }
     REQUIRE(!to.failed);
     REQUIRE(infostring_pairs(writer_bytes_written(&to), again, PAIRS) == count);
     for (size_t i = 0; i < count; i++) {
@@ -81,20 +83,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t count, walked = 0;
     struct bytes rest = input, value;
 
-    if (size > 0)
+    if (size > 0) {
         memcpy(copy, data, size);
+    }
     count = infostring_pairs(input, pairs, PAIRS);
     for (size_t i = 0; i < count; i++) {
         check_pair(input, &pairs[i]);
-        for (size_t j = 0; j < i; j++)
+        for (size_t j = 0; j < i; j++) {
             REQUIRE(!bytes_equal(pairs[i].key, pairs[j].key));
+        }
     }
     check_again(pairs, count);
-    while (infostring_next(&rest, &pairs[0]))
+    while (infostring_next(&rest, &pairs[0])) {
         walked++;
+    }
     REQUIRE(walked >= count);
-    if (infostring_find_any_case(input, "gamename", &value))
+    if (infostring_find_any_case(input, "gamename", &value)) {
         require_inside(input, value);
+    }
     REQUIRE(infostring_first_line(input).len <= infostring_cut(input).len);
     check_text(input);
     free(copy);

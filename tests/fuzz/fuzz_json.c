@@ -29,11 +29,12 @@ static bool is_container(const struct json_value *value)
 
 static void require_tellable(const struct json_error *error, size_t size)
 {
-    REQUIRE(error->fault != JSON_FAULT_NONE && error->reason != NULL && error->where <= size);
+    REQUIRE(error->fault != JSON_FAULT_NONE && error->reason && error->where <= size);
     REQUIRE(bytes_is_utf8(bytes_from_string(error->text)));
-    for (const char *at = error->text; *at != '\0'; at++)
+    for (const char *at = error->text; *at != '\0'; at++) {
         REQUIRE((unsigned char)*at >= 0x20);
-    REQUIRE(strstr(error->text, error->reason) != NULL);
+    }
+    REQUIRE(strstr(error->text, error->reason));
 }
 
 static void require_scalar(const struct json_value *value)
@@ -44,13 +45,15 @@ static void require_scalar(const struct json_value *value)
     double number;
 
     REQUIRE(json_scalar_is_valid(raw) == !is_container(value));
-    if (json_value_type(value) != JSON_TYPE_NUMBER)
+    if (json_value_type(value) != JSON_TYPE_NUMBER) {
         return;
+    }
     REQUIRE(json_value_number(value, &number, &error));
-    if (json_value_integer(value, &integer, &error))
+    if (json_value_integer(value, &integer, &error)) {
         REQUIRE((double)integer == number);
-    else
+    } else {
         require_tellable(&error, SIZE_MAX);
+    }
 }
 
 static void compose(struct json_writer *json, const struct json_value *value)
@@ -67,20 +70,23 @@ static void compose(struct json_writer *json, const struct json_value *value)
         json_write_raw(json, json_value_raw(value));
         return;
     }
-    if (json_value_type(value) == JSON_TYPE_OBJECT)
+    if (json_value_type(value) == JSON_TYPE_OBJECT) {
         json_write_object_begin(json);
-    else
+    } else {
         json_write_array_begin(json);
-    for (const struct json_value *member = json_value_first(value); member != NULL;
+    }
+    for (const struct json_value *member = json_value_first(value); member;
          member = json_value_next(member)) {
-        if (json_value_type(value) == JSON_TYPE_OBJECT)
+        if (json_value_type(value) == JSON_TYPE_OBJECT) {
             json_write_key(json, json_value_key(member));
+        }
         compose(json, member);
     }
-    if (json_value_type(value) == JSON_TYPE_OBJECT)
+    if (json_value_type(value) == JSON_TYPE_OBJECT) {
         json_write_object_end(json);
-    else
+    } else {
         json_write_array_end(json);
+    }
 }
 
 /* The text of the document composed anew. */
@@ -100,7 +106,7 @@ static void require_own_document(const struct json_value *value)
     struct json_error error = {0};
     struct json_document *own = json_document_parse(json_value_raw(value), &limits, &error);
 
-    REQUIRE(own != NULL);
+    REQUIRE(own);
     REQUIRE(json_value_type(json_document_root(own)) == json_value_type(value));
     REQUIRE(json_value_count(json_document_root(own)) == json_value_count(value));
     REQUIRE(bytes_equal(json_value_raw(json_document_root(own)), json_value_raw(value)));
@@ -115,7 +121,7 @@ static void walk(const struct json_value *value)
 
     require_scalar(value);
     require_own_document(value);
-    for (const struct json_value *member = json_value_first(value); member != NULL;
+    for (const struct json_value *member = json_value_first(value); member;
          member = json_value_next(member)) {
         const struct bytes inner = json_value_raw(member);
         const struct bytes key = json_value_raw_key(member);
@@ -142,7 +148,7 @@ static void check_document(const struct json_document *document)
     struct writer twice;
 
     walk(json_document_root(document));
-    REQUIRE(again != NULL);
+    REQUIRE(again);
     twice = composed(again);
     REQUIRE(bytes_equal(writer_bytes_written(&once), writer_bytes_written(&twice)));
     json_document_free(&again);
@@ -163,7 +169,7 @@ static void check_string(struct bytes text)
             json_document_parse(writer_bytes_written(&to), &limits, &error);
         struct bytes read;
 
-        REQUIRE(document != NULL);
+        REQUIRE(document);
         REQUIRE(json_value_text(json_document_root(document), &read, &error));
         REQUIRE(bytes_equal(read, text));
         json_document_free(&document);
@@ -181,7 +187,7 @@ static void check_minified(const struct json_value *value)
     json_write_minified(&once, value);
     REQUIRE(json_text_is_value(writer_bytes_written(&once), json_value_depth(value)));
     document = json_document_parse(writer_bytes_written(&once), &limits, &error);
-    REQUIRE(document != NULL && json_value_is_text(json_document_root(document)));
+    REQUIRE(document && json_value_is_text(json_document_root(document)));
     json_write_minified(&twice, json_document_root(document));
     REQUIRE(bytes_equal(writer_bytes_written(&once), writer_bytes_written(&twice)));
     json_document_free(&document);
@@ -197,10 +203,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct json_document *document;
     bool scalar = false;
 
-    if (size > 0)
+    if (size > 0) {
         memcpy(copy, data, size);
+    }
     document = json_document_parse(text, &limits, &error);
-    if (document == NULL) {
+    if (!document) {
         require_tellable(&error, size);
     } else {
         const struct json_value *root = json_document_root(document);

@@ -59,8 +59,8 @@ static void check_infos(const struct lobby_infos *infos)
     uint16_t number;
     size_t left_out = 0;
 
-    REQUIRE(infos->speed.data == NULL || gltron_speed_parse(infos->speed, &number));
-    REQUIRE(infos->size.data == NULL || gltron_size_parse(infos->size, &number));
+    REQUIRE(!infos->speed.data || gltron_speed_parse(infos->speed, &number));
+    REQUIRE(!infos->size.data || gltron_size_parse(infos->size, &number));
     REQUIRE(infos->property_count <= limits.properties);
     /* A key of escapes may be longer when it is written again than it was. */
     if (lobby_write_servers(&to, &server, 1, LOBBY_LINE_MAX, &left_out) == 1 && left_out == 0) {
@@ -107,15 +107,17 @@ static void check_line(struct bytes line, enum lobby_sender sender)
     struct lobby_error error;
 
     if (!lobby_read(line, sender, &limits, &message, &error)) {
-        REQUIRE(message.document == NULL && message.servers == NULL && message.properties == NULL);
+        REQUIRE(!message.document && !message.servers && !message.properties);
         require_tellable(&error);
         return;
     }
     REQUIRE(message.number <= 1ull << 53);
-    if (message.type == LOBBY_INFOS)
+    if (message.type == LOBBY_INFOS) {
         check_infos(&message.infos);
-    if (message.server_count > 0)
+    }
+    if (message.server_count > 0) {
         check_servers(&message);
+    }
     lobby_message_free(&message);
 }
 
@@ -126,11 +128,12 @@ static void require_parts(struct bytes input, const struct lobby_line *whole)
         const struct lobby_line line =
             lobby_read_line((struct bytes){input.data, len}, limits.json.bytes);
 
-        if (line.outcome == LOBBY_LINE_WHOLE)
+        if (line.outcome == LOBBY_LINE_WHOLE) {
             REQUIRE(len == whole->consumed && line.text.data == whole->text.data &&
                     line.text.len == whole->text.len);
-        else
+        } else {
             REQUIRE(line.outcome == LOBBY_LINE_MORE);
+        }
     }
 }
 
@@ -140,8 +143,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct bytes rest = {copy, size};
     struct lobby_line line;
 
-    if (size > 0)
+    if (size > 0) {
         memcpy(copy, data, size);
+    }
     while ((line = lobby_read_line(rest, limits.json.bytes)).outcome == LOBBY_LINE_WHOLE) {
         require_parts(rest, &line);
         check_line(line.text, LOBBY_FROM_PEER);

@@ -19,19 +19,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t last;
     char text[ADDRESS_TEXT_SIZE];
     result = proxy_parse((struct bytes){data, len}, &whole);
-    if (result == PROXY_MORE && len == PROXY_MAX_SIZE)
+    if (result == PROXY_MORE && len == PROXY_MAX_SIZE) {
         abort();
-    if (result == PROXY_BAD && whole.error == NULL)
+    }
+    if (result == PROXY_BAD && !whole.error) {
         abort();
-    if (result == PROXY_DONE && (whole.len == 0 || whole.len > len))
+    }
+    if (result == PROXY_DONE && (whole.len == 0 || whole.len > len)) {
         abort();
-    if (result == PROXY_DONE && whole.has_source)
+    }
+    if (result == PROXY_DONE && whole.has_source) {
         (void)address_format(&whole.source, text);
+    }
     last = result == PROXY_DONE ? whole.len : len;
     for (size_t cut = last > 64 ? last - 64 : 0; cut < last; cut++) {
         enum proxy_result early = proxy_parse((struct bytes){data, cut}, &part);
-        if (early == PROXY_DONE || (early == PROXY_BAD && result != PROXY_BAD))
+        if (early == PROXY_DONE || (early == PROXY_BAD && result != PROXY_BAD)) {
             abort();
+        }
     }
     return 0;
 }

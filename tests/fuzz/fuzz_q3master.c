@@ -33,7 +33,7 @@ static void check_query(const struct q3master_query *query)
     size_t len;
 
     REQUIRE(query->ipv4 || (query->extended && query->ipv6));
-    REQUIRE(query->game.data == NULL ? !query->extended : q3master_is_game(query->game));
+    REQUIRE(!query->game.data ? !query->extended : q3master_is_game(query->game));
     REQUIRE(query->gametype.len <= Q3MASTER_GAMETYPE_MAX);
     q3client_write_query(&to, query);
     REQUIRE(q3master_read(writer_bytes_written(&to), &again) == Q3MASTER_OK);
@@ -61,28 +61,29 @@ static void check_info(const struct q3master_info *info)
                                    .ipv4 = true};
 
     REQUIRE(q3master_is_challenge(info->challenge));
-    REQUIRE(info->game.data == NULL || q3master_is_game(info->game));
-    REQUIRE(info->gametype.data != NULL && info->gametype.len <= Q3MASTER_GAMETYPE_MAX);
+    REQUIRE(!info->game.data || q3master_is_game(info->game));
+    REQUIRE(info->gametype.data && info->gametype.len <= Q3MASTER_GAMETYPE_MAX);
     REQUIRE(info->max_clients > 0 && info->max_clients <= INT32_MAX && info->clients <= INT32_MAX);
     REQUIRE(q3master_matches(&query, &server) == (info->game.data != NULL));
     query.empty = query.full = false;
-    REQUIRE(info->game.data == NULL ||
-            q3master_matches(&query, &server) ==
-                (!q3master_is_empty(&server) && !q3master_is_full(&server)));
+    REQUIRE(!info->game.data || q3master_matches(&query, &server) ==
+                                    (!q3master_is_empty(&server) && !q3master_is_full(&server)));
 }
 
 static void check_master(struct bytes input)
 {
     struct q3master_message message;
 
-    if (q3master_read(input, &message) != Q3MASTER_OK)
+    if (q3master_read(input, &message) != Q3MASTER_OK) {
         return;
-    if (message.type == Q3MASTER_HEARTBEAT)
+    }
+    if (message.type == Q3MASTER_HEARTBEAT) {
         REQUIRE(message.tag.len > 0 && message.tag.len <= Q3MASTER_TAG_MAX);
-    else if (message.type == Q3MASTER_INFO_RESPONSE)
+    } else if (message.type == Q3MASTER_INFO_RESPONSE) {
         check_info(&message.info);
-    else
+    } else {
         check_query(&message.query);
+    }
 }
 
 static void pack(const struct q3master_reply *reply, size_t first, const struct address *servers,
@@ -99,14 +100,16 @@ static void pack(const struct q3master_reply *reply, size_t first, const struct 
         struct address server;
 
         REQUIRE(!last);
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
             writer_bytes(&packet,
                          (struct bytes){q3master_reply_frame(reply)->data + slices[i].offset,
                                         slices[i].len});
+        }
         REQUIRE(!packet.failed);
         read = q3client_read(writer_bytes_written(&packet));
-        for (; q3client_next_server(&read, &server, &last); at++)
+        for (; q3client_next_server(&read, &server, &last); at++) {
             REQUIRE(memcmp(&server, &servers[(first + at) % count], sizeof server) == 0);
+        }
         writer_free(&packet);
     }
     REQUIRE(last && at == count);
@@ -127,8 +130,9 @@ static void check_list(struct q3client_packet *packet)
     reply = q3master_reply_create(&options, servers, count);
     REQUIRE(q3master_reply_count(reply) == count);
     pack(reply, 0, servers, count);
-    if (count > 0)
+    if (count > 0) {
         pack(reply, count / 3, servers, count);
+    }
     q3master_reply_destroy(&reply);
 }
 
@@ -138,11 +142,13 @@ static void check_client(struct bytes input)
     struct q3client_player player;
     struct infostring_pair pairs[8];
 
-    if (packet.type == Q3CLIENT_LIST)
+    if (packet.type == Q3CLIENT_LIST) {
         check_list(&packet);
+    }
     (void)infostring_pairs(packet.infostring, pairs, 8);
-    while (q3client_next_player(&packet.players, &player))
+    while (q3client_next_player(&packet.players, &player)) {
         REQUIRE(player.name.len < input.len);
+    }
     REQUIRE(packet.challenge.len <= 128);
 }
 
@@ -154,10 +160,10 @@ static void check_games(struct bytes input)
     const char *game;
     size_t count;
 
-    REQUIRE((games != NULL) == (q3games_check(text) == NULL));
+    REQUIRE((games) == (!q3games_check(text)));
     REQUIRE((games == NULL) == (error != NULL));
-    if (games != NULL) {
-        REQUIRE(q3games_contexts(games, &count) != NULL && count > 0);
+    if (games) {
+        REQUIRE(q3games_contexts(games, &count) && count > 0);
         REQUIRE(q3games_by_tag(games, BYTES_LITERAL("DarkPlaces"), &game) == Q3GAMES_TAG_ALIVE);
     }
     free(error);
@@ -169,8 +175,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     uint8_t *copy = mem_alloc(size + (size == 0));
 
-    if (size > 0)
+    if (size > 0) {
         memcpy(copy, data, size);
+    }
     check_master((struct bytes){copy, size});
     check_client((struct bytes){copy, size});
     check_games((struct bytes){copy, size});

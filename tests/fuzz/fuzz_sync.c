@@ -34,7 +34,7 @@ static struct json_document *must_parse(const struct writer *to)
     wide.depth += 3;
     REQUIRE(!to->failed);
     document = json_document_parse(writer_bytes_written(to), &wide, &error);
-    REQUIRE(document != NULL);
+    REQUIRE(document);
     return document;
 }
 
@@ -83,14 +83,15 @@ static void check_relay(const struct sync_packet *packet)
     REQUIRE(bytes_equal(text_member(root, "type"), packet->type));
     REQUIRE(!is(packet->type, "metadata") && !is(packet->type, "changes"));
     REQUIRE(!is(packet->type, "error") && !is(packet->type, "from"));
-    REQUIRE(json_value_find(root, packet->type) != NULL);
-    for (const struct json_value *member = json_value_first(packet->packet); member != NULL;
+    REQUIRE(json_value_find(root, packet->type));
+    for (const struct json_value *member = json_value_first(packet->packet); member;
          member = json_value_next(member)) {
         const struct json_value *relayed = json_value_find(root, json_value_key(member));
 
-        REQUIRE(relayed != NULL);
-        if (!is(json_value_key(member), "from") && !is(json_value_key(member), "type"))
+        REQUIRE(relayed);
+        if (!is(json_value_key(member), "from") && !is(json_value_key(member), "type")) {
             REQUIRE(bytes_equal(json_value_raw(relayed), json_value_raw(member)));
+        }
     }
     json_document_free(&document);
     writer_free(&to);
@@ -100,7 +101,7 @@ static void require_same(const struct sync_property *a, const struct sync_proper
 {
     for (size_t i = 0; i < count; i++) {
         REQUIRE(bytes_equal(a[i].name, b[i].name) && bytes_equal(a[i].value, b[i].value));
-        REQUIRE((a[i].value.data == NULL) == (b[i].value.data == NULL));
+        REQUIRE((!a[i].value.data) == (!b[i].value.data));
     }
 }
 
@@ -128,15 +129,17 @@ static void check_fit(struct sync_packet *packet)
     for (size_t i = 0; i < packet->property_count / 2 && before_count < limits.properties; i++) {
         const struct sync_property *property = &packet->properties[i];
 
-        if (property->value.data != NULL && property->value.len + property->name.len < 100)
+        if (property->value.data && property->value.len + property->name.len < 100) {
             before[before_count++] = *property;
+        }
     }
     sync_packet_fit(packet, before, before_count, &limits);
     REQUIRE(packet->property_count + packet->refused_count == count);
-    for (size_t i = 0; i < packet->property_count; i++)
-        total += packet->properties[i].value.data != NULL
+    for (size_t i = 0; i < packet->property_count; i++) {
+        total += packet->properties[i].value.data
                      ? packet->properties[i].name.len + packet->properties[i].value.len
                      : 0;
+    }
     REQUIRE(total <= limits.total);
     if (packet->refused_count > 0) {
         struct writer message = {0}, to = {0};
@@ -166,8 +169,9 @@ static void check_entry(struct bytes bytes)
     require_json(&to);
     writer_reset(&to);
     sync_write_properties(&to, &property, 1);
-    if (bytes.len > 0 && !to.failed)
+    if (bytes.len > 0 && !to.failed) {
         require_json(&to);
+    }
     writer_free(&object);
     writer_free(&to);
 }
@@ -179,10 +183,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct sync_packet packet;
     struct sync_error error;
 
-    if (size > 0)
+    if (size > 0) {
         memcpy(copy, data, size);
+    }
     if (!sync_read(text, &limits, &packet, &error)) {
-        REQUIRE(packet.document == NULL && packet.to == NULL && packet.properties == NULL);
+        REQUIRE(!packet.document && !packet.to && !packet.properties);
         require_tellable(&error);
     } else if (packet.kind == SYNC_RELAY || packet.kind == SYNC_UNKNOWN) {
         check_relay(&packet);

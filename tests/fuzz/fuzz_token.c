@@ -40,7 +40,7 @@ static struct auth_verifier *make_verifier(const char *key)
                                      .max_token = 4096};
     char *error;
     struct auth_verifier *verifier = auth_verifier_create(&settings, &error);
-    REQUIRE(verifier != NULL);
+    REQUIRE(verifier);
     return verifier;
 }
 
@@ -56,14 +56,15 @@ static void encode_part(struct writer *to, struct bytes part)
 static void sign(struct writer *to, struct bytes input)
 {
     const uint8_t *zero = input.len > 0 ? memchr(input.data, 0, input.len) : NULL;
-    size_t len = zero != NULL ? (size_t)(zero - input.data) : 0;
+    size_t len = zero ? (size_t)(zero - input.data) : 0;
     uint8_t mac[crypto_auth_hmacsha256_BYTES];
-    if (zero == NULL)
+    if (!zero) {
         encode_part(to, BYTES_LITERAL("{\"alg\":\"HS256\"}"));
-    else
+    } else {
         encode_part(to, (struct bytes){input.data, len});
+    }
     writer_u8(to, '.');
-    encode_part(to, zero != NULL ? (struct bytes){zero + 1, input.len - len - 1} : input);
+    encode_part(to, zero ? (struct bytes){zero + 1, input.len - len - 1} : input);
     crypto_auth_hmacsha256(mac, to->data, to->len, (const uint8_t *)secret);
     writer_u8(to, '.');
     encode_part(to, (struct bytes){mac, sizeof mac});
@@ -71,7 +72,7 @@ static void sign(struct writer *to, struct bytes input)
 
 static void require_good(const struct auth_claims *claims, const char *why)
 {
-    REQUIRE(why == NULL && claims->user != NULL && claims->user[0] != 0);
+    REQUIRE(!why && claims->user && claims->user[0] != 0);
     REQUIRE(strlen(claims->user) <= AUTH_USER_MAX);
     REQUIRE(bytes_is_utf8(bytes_from_string(claims->user)));
     REQUIRE(auth_claims_left_ms(claims, NOW_MS) > 0);
@@ -87,10 +88,11 @@ static bool judge(const struct auth_verifier *verifier, struct bytes token)
     struct auth_claims claims;
     const char *why = NULL;
     bool good = auth_token_check(verifier, token, NOW_MS, &claims, &why);
-    if (good)
+    if (good) {
         require_good(&claims, why);
-    else
-        REQUIRE(why != NULL && claims.user == NULL && claims.spaces == NULL);
+    } else {
+        REQUIRE(why && !claims.user && !claims.spaces);
+    }
     auth_claims_free(&claims);
     return good;
 }
@@ -110,18 +112,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct auth_verifier *verifier;
     struct writer token = {0};
-    if (verifier == NULL) {
+    if (!verifier) {
         REQUIRE(sodium_init() >= 0);
         verifier = make_verifier(secret);
     }
-    if (size == 0)
+    if (size == 0) {
         return 0;
-    if (data[0] & 1)
+    }
+    if (data[0] & 1) {
         sign(&token, (struct bytes){data + 1, size - 1});
-    else
+    } else {
         writer_bytes(&token, (struct bytes){data + 1, size - 1});
-    if (judge(verifier, writer_bytes_written(&token)))
+    }
+    if (judge(verifier, writer_bytes_written(&token))) {
         require_fragile(verifier, &token, size > 1 ? data[size / 2] : 0);
+    }
     writer_free(&token);
     return 0;
 }

@@ -37,16 +37,18 @@ static struct tracker_options choose_options(uint8_t choice)
         .wide = choice & 16,
         .update_form = (choice >> 1) & 3,
     };
-    if (options.update_form > TRACKER_FORM_PLAIN)
+    if (options.update_form > TRACKER_FORM_PLAIN) {
         options.update_form = TRACKER_FORM_AUTO;
+    }
     return options;
 }
 
 static void require_inside(struct bytes input, struct bytes range, size_t limit)
 {
     REQUIRE(range.len <= limit);
-    if (range.len > 0)
+    if (range.len > 0) {
         REQUIRE(range.data >= input.data && range.data + range.len <= input.data + input.len);
+    }
 }
 
 static void require_same(const struct tracker_message *a, const struct tracker_message *b)
@@ -90,8 +92,9 @@ static void require_round_trip(struct bytes read, struct tracker_options options
             tracker_read(writer_bytes_written(&to), &options, &dialect, &again);
         REQUIRE(result.outcome == TRACKER_MESSAGE && result.consumed == to.len);
         require_same(message, &again);
-        if (dialect == TRACKER_2013 || dialect == TRACKER_2014)
+        if (dialect == TRACKER_2013 || dialect == TRACKER_2014) {
             REQUIRE(bytes_equal(read, writer_bytes_written(&to)));
+        }
     }
     writer_free(&to);
 }
@@ -114,9 +117,10 @@ static struct tracker_result read_one(struct received *received, struct bytes wi
     struct tracker_message message = {0};
     const enum tracker_dialect before = received->dialect;
     uint8_t *copy = malloc(window.len > 0 ? window.len : 1);
-    REQUIRE(copy != NULL);
-    if (window.len > 0)
+    REQUIRE(copy);
+    if (window.len > 0) {
         memcpy(copy, window.data, window.len);
+    }
     const struct bytes input = {copy, window.len};
     const struct tracker_result result = tracker_read(input, options, &received->dialect, &message);
 
@@ -139,8 +143,9 @@ static struct tracker_result read_one(struct received *received, struct bytes wi
 /* A Close that the end of the stream would make one leaves nothing behind that is a message. */
 static void require_close_at_end(const struct received *received, struct bytes left)
 {
-    if (!tracker_is_close_at_end(left, received->dialect))
+    if (!tracker_is_close_at_end(left, received->dialect)) {
         return;
+    }
     REQUIRE(received->dialect == TRACKER_UNKNOWN && received->messages.len == 0 && left.len == 2);
 }
 
@@ -165,8 +170,9 @@ static struct received read_stream(struct bytes stream, const struct tracker_opt
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (size < 2)
+    if (size < 2) {
         return 0;
+    }
     const struct tracker_options options = choose_options(data[0]);
     const struct bytes stream = {data + 2, size - 2};
     struct received whole = read_stream(stream, &options, stream.len);

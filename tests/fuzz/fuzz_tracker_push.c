@@ -23,8 +23,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void require_inside(struct bytes input, struct bytes range)
 {
     REQUIRE(range.len <= 255);
-    if (range.len > 0)
+    if (range.len > 0) {
         REQUIRE(range.data >= input.data && range.data + range.len <= input.data + input.len);
+    }
 }
 
 static void write_all(struct writer *to, struct bytes input, const struct tracker_push *push)
@@ -65,16 +66,18 @@ static struct tracker_result read_one(struct bytes window)
 {
     struct tracker_push push = {0};
     uint8_t *copy = malloc(window.len > 0 ? window.len : 1);
-    REQUIRE(copy != NULL);
-    if (window.len > 0)
+    REQUIRE(copy);
+    if (window.len > 0) {
         memcpy(copy, window.data, window.len);
+    }
     const struct tracker_result result = tracker_read_push((struct bytes){copy, window.len}, &push);
     REQUIRE(result.consumed <= window.len);
     REQUIRE((result.consumed > 0) == (result.outcome == TRACKER_MESSAGE));
     REQUIRE((result.outcome == TRACKER_FAILED) == (result.error != TRACKER_ERROR_NONE));
     REQUIRE((result.outcome == TRACKER_FAILED) == (result.reason != NULL));
-    if (result.outcome == TRACKER_MESSAGE)
+    if (result.outcome == TRACKER_MESSAGE) {
         require_round_trip((struct bytes){copy, result.consumed}, &push);
+    }
     free(copy);
     return result;
 }
@@ -99,8 +102,9 @@ static enum tracker_error read_stream(struct bytes stream, size_t chunk, size_t 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (size < 1)
+    if (size < 1) {
         return 0;
+    }
     const struct bytes stream = {data + 1, size - 1};
     size_t whole;
     size_t parts;

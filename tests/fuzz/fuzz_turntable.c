@@ -28,7 +28,7 @@ static void require_json(const struct writer *to)
 
     REQUIRE(!to->failed);
     document = json_document_parse(writer_bytes_written(to), &limits.json, &error);
-    REQUIRE(document != NULL);
+    REQUIRE(document);
     json_document_free(&document);
 }
 
@@ -44,15 +44,18 @@ static void require_tellable(const struct turntable_error *error)
 
 static void require_valid(const struct turntable_message *message)
 {
-    if (message->command == TURNTABLE_IDME || message->command == TURNTABLE_JOINGAME)
+    if (message->command == TURNTABLE_IDME || message->command == TURNTABLE_JOINGAME) {
         REQUIRE(turntable_is_any_user(message->user));
-    if (message->channel.data != NULL)
+    }
+    if (message->channel.data) {
         REQUIRE(turntable_is_room(message->channel, limits.room));
+    }
     for (size_t i = 0; i < message->id_count; i++) {
         REQUIRE(message->command != TURNTABLE_JOINGAME || turntable_is_any_user(message->ids[i]));
         REQUIRE(message->ids[i].len > 0 && message->ids[i].len <= limits.id);
-        for (size_t j = 0; j < i && j < 8; j++)
+        for (size_t j = 0; j < i && j < 8; j++) {
             REQUIRE(!bytes_equal(message->ids[i], message->ids[j]));
+        }
     }
 }
 
@@ -62,11 +65,13 @@ static void require_same(const struct turntable_message *a, const struct turntab
     REQUIRE(bytes_equal(a->user, b->user) && bytes_equal(a->channel, b->channel));
     REQUIRE(bytes_equal(a->token, b->token));
     REQUIRE(a->id_count == b->id_count && a->action_count == b->action_count);
-    for (size_t i = 0; i < a->id_count; i++)
+    for (size_t i = 0; i < a->id_count; i++) {
         REQUIRE(bytes_equal(a->ids[i], b->ids[i]));
-    for (size_t i = 0; i < a->action_count; i++)
+    }
+    for (size_t i = 0; i < a->action_count; i++) {
         REQUIRE(bytes_equal(json_value_raw(a->actions[i].action),
                             json_value_raw(b->actions[i].action)));
+    }
 }
 
 /* Longer escapes than the source had may take the text over its limit; nothing else may. */
@@ -132,12 +137,14 @@ static void check_strict(struct bytes text, const struct turntable_message *mess
     struct turntable_error error;
 
     strict.strict = true;
-    if (!turntable_read(text, &strict, &again, &error))
+    if (!turntable_read(text, &strict, &again, &error)) {
         return;
-    REQUIRE(message != NULL);
+    }
+    REQUIRE(message);
     require_same(message, &again);
-    if (again.command == TURNTABLE_IDME || again.command == TURNTABLE_JOINGAME)
+    if (again.command == TURNTABLE_IDME || again.command == TURNTABLE_JOINGAME) {
         REQUIRE(turntable_is_user(again.user));
+    }
     turntable_message_free(&again);
 }
 
@@ -168,8 +175,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct turntable_message message;
     struct turntable_error error;
 
-    if (size > 0)
+    if (size > 0) {
         memcpy(copy, data, size);
+    }
     if (turntable_read((struct bytes){copy, size}, &limits, &message, &error)) {
         require_valid(&message);
         check_strict((struct bytes){copy, size}, &message);
@@ -181,7 +189,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             check_game(&message, true, true);
         }
     } else {
-        REQUIRE(message.document == NULL && message.ids == NULL && message.actions == NULL);
+        REQUIRE(!message.document && !message.ids && !message.actions);
         require_tellable(&error);
         check_strict((struct bytes){copy, size}, NULL);
     }

@@ -25,32 +25,38 @@ static void check_message(const struct websocket_event *event,
                           const struct websocket_limits *limits)
 {
     struct bytes message = writer_bytes_written(&event->message);
-    if (message.len > limits->max_message)
+    if (message.len > limits->max_message) {
         abort();
+    }
     if (event->opcode == WEBSOCKET_FRAME_TEXT ? !bytes_is_utf8(message)
-                                              : event->opcode != WEBSOCKET_FRAME_BINARY)
+                                              : event->opcode != WEBSOCKET_FRAME_BINARY) {
         abort();
+    }
 }
 
 /* A reply is whole frames: a pong, or an answered Close. */
 static void check_reply(struct bytes reply)
 {
-    if (reply.len == 0)
+    if (reply.len == 0) {
         return;
+    }
     if (reply.len < 2 || (reply.data[0] != 0x8a && reply.data[0] != 0x88) ||
-        reply.data[1] > WEBSOCKET_CONTROL_MAX || reply.len != 2U + reply.data[1])
+        reply.data[1] > WEBSOCKET_CONTROL_MAX || reply.len != 2U + reply.data[1]) {
         abort();
+    }
 }
 
 static void check(const struct websocket_event *event, const struct websocket_limits *limits)
 {
     check_reply(writer_bytes_written(&event->reply));
-    if (event->kind == WEBSOCKET_EVENT_MESSAGE)
+    if (event->kind == WEBSOCKET_EVENT_MESSAGE) {
         check_message(event, limits);
+    }
     if (event->kind == WEBSOCKET_EVENT_ERROR &&
         (event->error == WEBSOCKET_ERROR_NONE || event->error >= WEBSOCKET_ERROR_INTERNAL ||
-         event->reply.len > 0))
+         event->reply.len > 0)) {
         abort();
+    }
 }
 
 /* True when nothing may follow. */
@@ -93,14 +99,17 @@ static void read_all(struct bytes input, size_t step, const struct websocket_lim
         n = websocket_read(&reader, limits, (struct bytes){part, len}, &event);
         free(part);
         check(&event, limits);
-        if (n > len)
+        if (n > len) {
             abort();
+        }
         used += n;
         ended = take(&event, seen);
-        if (!ended && n == 0 && shown == input.len)
+        if (!ended && n == 0 && shown == input.len) {
             break;
-        if (!ended && n == 0)
+        }
+        if (!ended && n == 0) {
             shown = input.len - shown < step ? input.len : shown + step;
+        }
         websocket_event_free(&event);
     }
     websocket_reader_destroy(&reader);
@@ -110,14 +119,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct writer whole = {0}, parts = {0};
     struct websocket_limits limits;
-    if (size < 2 || size > 8192)
+    if (size < 2 || size > 8192) {
         return 0;
+    }
     limits = (struct websocket_limits){.max_message = 125U + (data[1] >> 4) * 200U,
                                        .max_fragments = 1U + (data[1] & 15)};
     read_all((struct bytes){data + 2, size - 2}, size, &limits, &whole);
     read_all((struct bytes){data + 2, size - 2}, data[0] % 61 + 1U, &limits, &parts);
-    if (!bytes_equal(writer_bytes_written(&whole), writer_bytes_written(&parts)))
+    if (!bytes_equal(writer_bytes_written(&whole), writer_bytes_written(&parts))) {
         abort();
+    }
     writer_free(&whole);
     writer_free(&parts);
     return 0;

@@ -47,8 +47,9 @@ static inline bool patience_is_over(struct patience *patience)
 {
     uint64_t now_us = clock_monotonic_us(), step_us = now_us - patience->looked_us;
     patience->looked_us = now_us;
-    if (step_us > patience_longest_us)
+    if (step_us > patience_longest_us) {
         patience_longest_us = step_us;
+    }
     patience->waited_us += step_us < PATIENCE_STEP_MS * 1000 ? step_us : PATIENCE_STEP_MS * 1000;
     return patience->waited_us > patience_most_us();
 }

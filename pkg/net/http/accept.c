@@ -7,8 +7,9 @@ static struct bytes trim_spaces(struct bytes text)
         text.data++;
         text.len--;
     }
-    while (text.len > 0 && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t'))
+    while (text.len > 0 && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t')) {
         text.len--;
+    }
     return text;
 }
 
@@ -17,8 +18,9 @@ static struct bytes take_trimmed_before(struct bytes *text, uint8_t separator)
 {
     size_t len = 0;
     struct bytes part;
-    while (len < text->len && text->data[len] != separator)
+    while (len < text->len && text->data[len] != separator) {
         len++;
+    }
     part = (struct bytes){text->data, len};
     len += len < text->len;
     text->data += len;
@@ -30,13 +32,16 @@ static struct bytes take_trimmed_before(struct bytes *text, uint8_t separator)
 static int read_weight(struct bytes text)
 {
     int weight = 0, unit = 1000;
-    if (text.len == 0 || text.len > 5 || (text.len > 1 && text.data[1] != '.'))
+    if (text.len == 0 || text.len > 5 || (text.len > 1 && text.data[1] != '.')) {
         return 0;
+    }
     for (size_t i = 0; i < text.len; i++) {
-        if (i == 1)
+        if (i == 1) {
             continue;
-        if (text.data[i] < '0' || text.data[i] > '9')
+        }
+        if (text.data[i] < '0' || text.data[i] > '9') {
             return 0;
+        }
         weight += (text.data[i] - '0') * unit;
         unit /= 10;
     }
@@ -48,8 +53,9 @@ static int find_weight(struct bytes parameters)
     while (parameters.len > 0) {
         struct bytes value = take_trimmed_before(&parameters, ';');
         struct bytes name = take_trimmed_before(&value, '=');
-        if (http_is_same_word(name, "q"))
+        if (http_is_same_word(name, "q")) {
             return read_weight(trim_spaces(value));
+        }
     }
     return 1000;
 }
@@ -60,12 +66,13 @@ void http_accept_read(struct http_accept *accept, struct bytes list, const char 
     while (http_take_item(&list, &item)) {
         struct bytes word = take_trimmed_before(&item, ';');
         int weight = find_weight(item) + 1;
-        if (http_is_same_word(word, coding))
+        if (http_is_same_word(word, coding)) {
             accept->coding = weight;
-        else if (http_is_same_word(word, "identity"))
+        } else if (http_is_same_word(word, "identity")) {
             accept->identity = weight;
-        else if (http_is_same_word(word, "*"))
+        } else if (http_is_same_word(word, "*")) {
             accept->any = weight;
+        }
     }
 }
 

@@ -10,8 +10,9 @@
 
 static bool take_data(struct http_reader *reader, const uint8_t *data, size_t len)
 {
-    if (reader->body.len + len > (uint64_t)reader->settings->max_body)
+    if (reader->body.len + len > (uint64_t)reader->settings->max_body) {
         return http_reader_refuse(reader, 413, "the body is too large");
+    }
     writer_bytes(&reader->body, (struct bytes){data, len});
     reader->left -= len;
     return true;
@@ -19,8 +20,9 @@ static bool take_data(struct http_reader *reader, const uint8_t *data, size_t le
 
 static int hex_digit_value(uint8_t c)
 {
-    if (c >= '0' && c <= '9')
+    if (c >= '0' && c <= '9') {
         return c - '0';
+    }
     c |= 0x20;
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
@@ -34,8 +36,9 @@ static bool take_size(struct http_reader *reader, uint8_t c)
         return reader->left <= SIZE_MAX_CHUNK ||
                http_reader_refuse(reader, 413, "the body is too large");
     }
-    if (reader->body_state == HTTP_BODY_SIZE_FIRST || (c != ';' && c != '\r'))
+    if (reader->body_state == HTTP_BODY_SIZE_FIRST || (c != ';' && c != '\r')) {
         return http_reader_refuse(reader, 400, "a malformed chunk size");
+    }
     reader->body_state = c == ';' ? HTTP_BODY_EXTENSION : HTTP_BODY_SIZE_END;
     return true;
 }
@@ -51,8 +54,9 @@ static bool expect_byte(struct http_reader *reader, uint8_t c, uint8_t wanted,
 /* Anything up to the line's end. */
 static bool skip_chunk_line(struct http_reader *reader, uint8_t c, enum http_body_state next)
 {
-    if (c == '\r')
+    if (c == '\r') {
         reader->body_state = next;
+    }
     return c != '\n' || http_reader_refuse(reader, 400, "a malformed chunk");
 }
 
@@ -95,23 +99,26 @@ bool http_body_read(struct http_reader *reader, struct bytes bytes, size_t *cons
     uint64_t most = (uint64_t)settings->max_body * 8 + (uint64_t)settings->max_header;
     size_t at = 0;
     bool good = true;
-    if (bytes.len > 0)
+    if (bytes.len > 0) {
         reader->wants_continue = false;
+    }
     while (good && at < bytes.len && reader->body_state != HTTP_BODY_DONE) {
         bool is_chunk = reader->body_state == HTTP_BODY_CHUNK;
         if (is_chunk || reader->body_state == HTTP_BODY_LENGTH) {
             size_t len = bytes.len - at < reader->left ? bytes.len - at : (size_t)reader->left;
             good = take_data(reader, bytes.data + at, len);
             at += len;
-            if (reader->left == 0)
+            if (reader->left == 0) {
                 reader->body_state = is_chunk ? HTTP_BODY_CHUNK_CR : HTTP_BODY_DONE;
+            }
         } else {
             good = take_byte(reader, bytes.data[at++]);
         }
     }
     *consumed += at;
     reader->raw += at;
-    if (good && reader->raw > most)
+    if (good && reader->raw > most) {
         return http_reader_refuse(reader, 413, "the body is too large");
+    }
     return good;
 }

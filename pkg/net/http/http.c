@@ -53,8 +53,9 @@ static void move_http_request(struct http_request *request, enum http_state stat
         loop_timer_start(request->timer, (uint64_t)request->settings->idle);
         break;
     case HTTP_READING:
-        if (!request->is_first) /* the first is timed from the connection's beginning */
+        if (!request->is_first) { /* the first is timed from the connection's beginning */
             loop_timer_start(request->timer, (uint64_t)request->settings->timeout);
+        }
         break;
     case HTTP_ANSWERING:
         loop_timer_stop(request->timer);
@@ -65,8 +66,9 @@ static void move_http_request(struct http_request *request, enum http_state stat
         break;
     case HTTP_RELEASED:
         loop_timer_destroy(&request->timer);
-        if (request->presenting)
+        if (request->presenting) {
             break;
+        }
         http_reader_reset(&request->reader);
         free(request);
         break;
@@ -87,16 +89,20 @@ static void send_answer(struct http_request *request, int status, const char *co
     struct writer answer = {0};
     writer_format(&answer, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, http_status_text(status),
                   http_date((int64_t)(clock_wall_us() / 1000000)));
-    if (has_body && !(is_head && body.data == NULL))
+    if (has_body && !(is_head && !body.data)) {
         writer_format(&answer, "Content-Length: %zu\r\n", body.len);
-    if (has_body && content_type != NULL)
+    }
+    if (has_body && content_type) {
         writer_format(&answer, "Content-Type: %s\r\n", content_type);
+    }
     writer_format(&answer, "Connection: %s\r\n", keeps_alive ? "keep-alive" : "close");
-    if (headers != NULL)
+    if (headers) {
         writer_string(&answer, headers);
+    }
     writer_string(&answer, "\r\n");
-    if (has_body && !is_head)
+    if (has_body && !is_head) {
         writer_bytes(&answer, body);
+    }
     conn_send(request->conn, writer_bytes_written(&answer));
     writer_free(&answer);
 }
@@ -126,12 +132,13 @@ static void refuse_request(struct http_request *request, int status, const char 
 static void on_request_timer(void *arg)
 {
     struct http_request *request = arg;
-    if (conn_has_backlog(request->conn)) /* the server is the one that does not read */
+    if (conn_has_backlog(request->conn)) { /* the server is the one that does not read */
         loop_timer_start(request->timer, (uint64_t)request->settings->timeout);
-    else if (request->state == HTTP_READING)
+    } else if (request->state == HTTP_READING) {
         refuse_request(request, 408, NULL, "the request did not arrive in time");
-    else if (request->state == HTTP_IDLE)
+    } else if (request->state == HTTP_IDLE) {
         conn_close(request->conn, request->is_first ? CONN_CLOSE_HANDSHAKE : CONN_CLOSE_IDLE);
+    }
 }
 
 /* The answer has been given. */
@@ -142,14 +149,14 @@ static void finish_answer(struct http_request *request, bool keeps_alive)
         return;
     }
     move_http_request(request, HTTP_IDLE);
-    if (!request->presenting && !conn_has_backlog(request->conn))
+    if (!request->presenting && !conn_has_backlog(request->conn)) {
         conn_resume_reading(request->conn);
+    }
 }
 
 static bool is_upgraded(struct http_request *request)
 {
-    return request->upgrade != NULL &&
-           http_reader_header(&request->reader, "Upgrade").data != NULL &&
+    return request->upgrade != NULL && http_reader_header(&request->reader, "Upgrade").data &&
            request->upgrade(request->upgrade_arg, request);
 }
 
@@ -158,12 +165,14 @@ static void answer_by_router(struct http_request *request, int status, const str
 {
     bool keeps_alive = request->reader.keeps_alive;
     char *headers = NULL;
-    if (allow->len > 0)
+    if (allow->len > 0) {
         headers = mem_format("Allow: %.*s\r\n", (int)allow->len, (const char *)allow->data);
-    if (status == 204)
+    }
+    if (status == 204) {
         send_answer(request, status, NULL, headers, (struct bytes){NULL, 0}, keeps_alive);
-    else
+    } else {
         send_error(request, status, NULL, headers, keeps_alive);
+    }
     finish_answer(request, keeps_alive);
     free(headers);
 }
@@ -179,10 +188,11 @@ static void route_request(struct http_request *request)
     } else {
         const struct http_route *found =
             http_router_find(request->router, reader->method, path, &allow);
-        if (found != NULL)
+        if (found) {
             found->handler(found->arg, request);
-        else
+        } else {
             answer_by_router(request, allow.len > 0 ? 405 : 404, &allow);
+        }
     }
     writer_free(&allow);
 }
@@ -191,8 +201,9 @@ static void dispatch_request(struct http_request *request)
 {
     metrics_add(METRIC_HTTP_REQUESTS, 1);
     move_http_request(request, HTTP_ANSWERING);
-    if (!is_upgraded(request))
+    if (!is_upgraded(request)) {
         route_request(request);
+    }
 }
 
 /* Takes one request, or as much of it as is there. */
@@ -228,16 +239,18 @@ static size_t on_http_input(void *arg, struct bytes input)
     while (may_take_request(request) && used < input.len && !conn_has_backlog(request->conn) &&
            conn_output_size(request->conn) < FLUSH_FROM) {
         used += receive_http_request(request, (struct bytes){input.data + used, input.len - used});
-        if (request->state == HTTP_READING)
+        if (request->state == HTTP_READING) {
             break;
+        }
     }
     request->presenting = false;
     if (request->state == HTTP_RELEASED) {
         move_http_request(request, HTTP_RELEASED);
         return used;
     }
-    if (request->state == HTTP_ENDED)
+    if (request->state == HTTP_ENDED) {
         return used;
+    }
     if (request->state == HTTP_ANSWERING || conn_has_backlog(request->conn)) {
         conn_pause_reading(request->conn);
     } else if (used < input.len && conn_output_size(request->conn) >= FLUSH_FROM) {
@@ -251,8 +264,9 @@ static size_t on_http_input(void *arg, struct bytes input)
 static void on_drained(void *arg)
 {
     struct http_request *request = arg;
-    if (request->state != HTTP_ANSWERING)
+    if (request->state != HTTP_ANSWERING) {
         conn_resume_reading(request->conn);
+    }
 }
 
 static void on_closed(void *arg, enum conn_close_reason reason)
@@ -260,8 +274,9 @@ static void on_closed(void *arg, enum conn_close_reason reason)
     struct http_request *request = arg;
     request->conn = NULL;
     loop_timer_stop(request->timer);
-    if (request->state != HTTP_ANSWERING)
+    if (request->state != HTTP_ANSWERING) {
         move_http_request(request, HTTP_RELEASED);
+    }
 }
 
 static const struct conn_handler handler = {
@@ -316,8 +331,9 @@ bool http_request_accepts_coding(const struct http_request *request, const char 
 {
     struct http_accept accept = {0};
     struct bytes list;
-    for (size_t at = 0; (list = http_request_header_next(request, "Accept-Encoding", &at)).data;)
+    for (size_t at = 0; (list = http_request_header_next(request, "Accept-Encoding", &at)).data;) {
         http_accept_read(&accept, list, coding);
+    }
     return http_accept_allows(&accept);
 }
 
@@ -346,7 +362,7 @@ void http_respond(struct http_request *request, int status, const char *content_
 {
     bool keeps_alive = request->reader.keeps_alive;
     assert(request->state == HTTP_ANSWERING);
-    if (request->conn == NULL) {
+    if (!request->conn) {
         move_http_request(request, HTTP_RELEASED);
         return;
     }
@@ -358,17 +374,18 @@ void http_request_refuse(struct http_request *request, int status, const char *h
                          const char *why)
 {
     assert(request->state == HTTP_ANSWERING);
-    if (request->conn == NULL)
+    if (!request->conn) {
         move_http_request(request, HTTP_RELEASED);
-    else
+    } else {
         refuse_request(request, status, headers, why);
+    }
 }
 
 struct conn *http_request_upgrade(struct http_request *request)
 {
     struct conn *conn = request->conn;
     assert(request->state == HTTP_ANSWERING);
-    if (conn != NULL) {
+    if (conn) {
         conn_set_input_limit(conn, 0);
         /* In effect at the end of the iteration, under the new handler. */
         conn_resume_reading(conn);

@@ -25,8 +25,9 @@ void http_router_destroy(struct http_router **pointer)
 {
     struct http_router *router = *pointer;
     *pointer = NULL;
-    if (router == NULL)
+    if (!router) {
         return;
+    }
     for (size_t i = 0; i < router->count; i++) {
         free(router->routes[i].method);
         free(router->routes[i].path);
@@ -43,7 +44,7 @@ void http_router_add(struct http_router *router, const char *method, const char 
     assert(path[0] == '/');
     router->routes = mem_realloc(router->routes, (router->count + 1) * sizeof router->routes[0]);
     route = &router->routes[router->count++];
-    *route = (struct http_route){.method = method != NULL ? mem_strdup(method) : NULL,
+    *route = (struct http_route){.method = method ? mem_strdup(method) : NULL,
                                  .path = mem_strdup(path),
                                  .len = len,
                                  .handler = handler,
@@ -78,8 +79,8 @@ const char *http_router_write_error(const struct http_router *router, struct byt
         router->write_error(body, status, why);
         return router->errors_type;
     }
-    writer_format(body, "%d %s%s%s\n", status, http_status_text(status), why != NULL ? ": " : "",
-                  why != NULL ? why : "");
+    writer_format(body, "%d %s%s%s\n", status, http_status_text(status), why ? ": " : "",
+                  why ? why : "");
     return "text/plain; charset=utf-8";
 }
 
@@ -91,14 +92,14 @@ static bool matches_path(const struct http_route *route, struct bytes path)
 
 static bool matches_method(const struct http_route *route, struct bytes method)
 {
-    return route->method == NULL || bytes_equal(method, bytes_from_string(route->method)) ||
+    return !route->method || bytes_equal(method, bytes_from_string(route->method)) ||
            (strcmp(route->method, "GET") == 0 && bytes_equal(method, BYTES_LITERAL("HEAD")));
 }
 
 /* An exact path before a prefix, a longer prefix before a shorter one. */
 static bool is_route_better(const struct http_route *route, const struct http_route *than)
 {
-    return than == NULL || (than->is_prefix && (!route->is_prefix || route->len > than->len));
+    return !than || (than->is_prefix && (!route->is_prefix || route->len > than->len));
 }
 
 /* Each method once: a path may have several routes. */
@@ -106,29 +107,35 @@ static void allow_method(struct writer *allow, const char *method)
 {
     struct bytes list = writer_bytes_written(allow), item;
     while (http_take_item(&list, &item)) {
-        if (bytes_equal(item, bytes_from_string(method)))
+        if (bytes_equal(item, bytes_from_string(method))) {
             return;
+        }
     }
-    if (allow->len > 0)
+    if (allow->len > 0) {
         writer_string(allow, ", ");
+    }
     writer_string(allow, method);
 }
 
 void http_router_allow(const struct http_router *router, struct bytes path, struct writer *allow)
 {
     bool is_all = bytes_equal(path, BYTES_LITERAL("*"));
-    if (path.len == 0)
+    if (path.len == 0) {
         return;
+    }
     for (size_t i = 0; i < router->count; i++) {
         const struct http_route *route = &router->routes[i];
-        if (!is_all && !matches_path(route, path))
+        if (!is_all && !matches_path(route, path)) {
             continue;
+        }
         allow_method(allow, route->method ? route->method : "GET");
-        if (!route->method || strcmp(route->method, "GET") == 0)
+        if (!route->method || strcmp(route->method, "GET") == 0) {
             allow_method(allow, "HEAD");
+        }
     }
-    if (allow->len > 0 || is_all || bytes_equal(path, BYTES_LITERAL("/")))
+    if (allow->len > 0 || is_all || bytes_equal(path, BYTES_LITERAL("/"))) {
         allow_method(allow, "OPTIONS");
+    }
 }
 
 const struct http_route *http_router_find(const struct http_router *router, struct bytes method,
@@ -136,17 +143,21 @@ const struct http_route *http_router_find(const struct http_router *router, stru
 {
     const struct http_route *best = NULL;
     bool is_there = false;
-    if (path.len == 0)
+    if (path.len == 0) {
         return NULL;
+    }
     for (size_t i = 0; i < router->count; i++) {
         const struct http_route *route = &router->routes[i];
-        if (!matches_path(route, path))
+        if (!matches_path(route, path)) {
             continue;
+        }
         is_there = true;
-        if (matches_method(route, method) && is_route_better(route, best))
+        if (matches_method(route, method) && is_route_better(route, best)) {
             best = route;
+        }
     }
-    if (best == NULL && is_there)
+    if (!best && is_there) {
         http_router_allow(router, path, allow);
+    }
     return best;
 }

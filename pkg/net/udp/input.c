@@ -58,10 +58,12 @@ static void read_ipv6_info(const struct cmsghdr *control, struct udp_path *path)
     struct in6_pktinfo info;
 
     memcpy(&info, CMSG_DATA(control), sizeof info);
-    if (is_link_local(&info.ipi6_addr))
+    if (is_link_local(&info.ipi6_addr)) {
         path->interface = (uint32_t)info.ipi6_ifindex;
-    if (info.ipi6_addr.s6_addr[0] == 0xff) /* a group is not an address to answer from */
+    }
+    if (info.ipi6_addr.s6_addr[0] == 0xff) { /* a group is not an address to answer from */
         return;
+    }
     name.sin6_addr = info.ipi6_addr;
     address_from_sockaddr((struct sockaddr *)&name, &path->local);
 }
@@ -77,14 +79,15 @@ static void count_kernel_drops(struct udp *udp, const struct cmsghdr *control)
 
 static void read_controls(struct udp *udp, struct msghdr *header, struct udp_path *path)
 {
-    for (struct cmsghdr *control = CMSG_FIRSTHDR(header); control != NULL;
+    for (struct cmsghdr *control = CMSG_FIRSTHDR(header); control;
          control = CMSG_NXTHDR(header, control)) {
-        if (control->cmsg_level == IPPROTO_IP && control->cmsg_type == IP_PKTINFO)
+        if (control->cmsg_level == IPPROTO_IP && control->cmsg_type == IP_PKTINFO) {
             read_ipv4_info(control, path);
-        else if (control->cmsg_level == IPPROTO_IPV6 && control->cmsg_type == IPV6_PKTINFO)
+        } else if (control->cmsg_level == IPPROTO_IPV6 && control->cmsg_type == IPV6_PKTINFO) {
             read_ipv6_info(control, path);
-        else if (control->cmsg_level == SOL_SOCKET && control->cmsg_type == SO_RXQ_OVFL)
+        } else if (control->cmsg_level == SOL_SOCKET && control->cmsg_type == SO_RXQ_OVFL) {
             count_kernel_drops(udp, control);
+        }
     }
 }
 
@@ -95,18 +98,20 @@ static void deliver_datagram(struct udp *udp, struct mmsghdr *message, const uni
     struct udp_path path = {.local = {.family = ADDRESS_NONE}};
 
     address_from_sockaddr(&name->sockaddr, &path.peer);
-    if (!udp->any)
+    if (!udp->any) {
         path.local = udp->address;
+    }
     read_controls(udp, &message->msg_hdr, &path);
     path.local.port = udp->address.port;
     metrics_add(METRIC_UDP_RECEIVED, 1);
     metrics_add(METRIC_BYTES_IN, (int64_t)bytes.len);
-    if (path.peer.port == 0)
+    if (path.peer.port == 0) {
         metrics_add(METRIC_UDP_DROPPED_SOURCE, 1);
-    else if (bytes.len > udp->max_size)
+    } else if (bytes.len > udp->max_size) {
         metrics_add(METRIC_UDP_DROPPED_SIZE, 1);
-    else
+    } else {
         udp->received(udp->arg, &path, bytes);
+    }
 }
 
 /* Receives one batch. False when no more waits, or the socket was destroyed. */
@@ -120,10 +125,12 @@ static bool read_batch(struct udp *udp)
         input->headers[i].msg_hdr.msg_controllen = UDP_CONTROL_ROOM;
     }
     count = recvmmsg(udp->fd, input->headers, (unsigned)udp->batch, MSG_DONTWAIT, NULL);
-    if (count < 0)
+    if (count < 0) {
         return errno != EAGAIN; /* other errors concern a datagram that was sent before */
-    for (int i = 0; i < count && udp->fd >= 0; i++)
+    }
+    for (int i = 0; i < count && udp->fd >= 0; i++) {
         deliver_datagram(udp, &input->headers[i], &input->names[i]);
+    }
     return udp->fd >= 0 && (size_t)count == udp->batch;
 }
 

@@ -35,8 +35,9 @@ void udp_output_create(struct udp *udp)
 
 static void forget_batch(struct udp_output *output)
 {
-    for (size_t i = 0; i < output->frame_count; i++)
+    for (size_t i = 0; i < output->frame_count; i++) {
         frame_unref(&output->frames[i]);
+    }
     output->count = output->vector_count = output->frame_count = output->datagrams = 0;
     output->arena_used = 0;
 }
@@ -74,8 +75,9 @@ static size_t next_part(const struct msghdr *header, size_t from, size_t size, s
     size_t at = from;
 
     *len = 0;
-    while (at < header->msg_iovlen && *len < size)
+    while (at < header->msg_iovlen && *len < size) {
         *len += header->msg_iov[at++].iov_len;
+    }
     return at - from;
 }
 
@@ -86,8 +88,9 @@ static void send_parts(struct udp *udp, const struct msghdr *header, const struc
     size_t at = 0;
 
     part.msg_controllen -= CMSG_SPACE(sizeof(uint16_t));
-    if (part.msg_controllen == 0)
+    if (part.msg_controllen == 0) {
         part.msg_control = NULL;
+    }
     for (unsigned i = 0; i < run->count; i++) {
         size_t len;
 
@@ -95,18 +98,20 @@ static void send_parts(struct udp *udp, const struct msghdr *header, const struc
         part.msg_iovlen = next_part(header, at, run->size, &len);
         at += part.msg_iovlen;
         metrics_add(METRIC_WRITES, 1);
-        if (sendmsg(udp->fd, &part, MSG_DONTWAIT) >= 0)
+        if (sendmsg(udp->fd, &part, MSG_DONTWAIT) >= 0) {
             count_sent(&(struct udp_run){.count = 1, .total = (uint32_t)len}, 1);
-        else
+        } else {
             metrics_add(is_buffer_full(errno) ? METRIC_UDP_DROPPED_BUSY : METRIC_UDP_DROPPED_FAILED,
                         1);
+        }
     }
 }
 
 static void count_dropped(const struct udp_output *output, size_t from)
 {
-    for (; from < output->count; from++)
+    for (; from < output->count; from++) {
         metrics_add(METRIC_UDP_DROPPED_BUSY, output->runs[from].count);
+    }
 }
 
 /* Sends what it can from there on; returns how far it got. */
@@ -121,16 +126,18 @@ static size_t send_batch_from(struct udp *udp, size_t from)
         count_sent(output->runs + from, (size_t)sent);
         return from + (size_t)sent;
     }
-    if (errno == EINTR)
+    if (errno == EINTR) {
         return from;
+    }
     if (is_buffer_full(errno)) {
         count_dropped(output, from);
         return output->count;
     }
-    if (output->runs[from].count > 1)
+    if (output->runs[from].count > 1) {
         send_parts(udp, &output->headers[from].msg_hdr, &output->runs[from]);
-    else
+    } else {
         metrics_add(METRIC_UDP_DROPPED_FAILED, 1);
+    }
     return from + 1;
 }
 
@@ -138,8 +145,9 @@ void udp_flush(void *arg)
 {
     struct udp *udp = arg;
 
-    for (size_t at = 0; at < udp->output.count;)
+    for (size_t at = 0; at < udp->output.count;) {
         at = send_batch_from(udp, at);
+    }
     forget_batch(&udp->output);
 }
 
@@ -148,16 +156,18 @@ static socklen_t write_name(const struct udp *udp, const struct address *address
                             union udp_name *name)
 {
     memset(name, 0, sizeof *name);
-    if (address->port == 0)
+    if (address->port == 0) {
         return 0;
+    }
     if (udp->family == AF_INET && address->family == ADDRESS_IPV4) {
         name->in.sin_family = AF_INET;
         name->in.sin_port = htons(address->port);
         memcpy(&name->in.sin_addr, address->ip, 4);
         return sizeof name->in;
     }
-    if (udp->family != AF_INET6 || (udp->only_ipv6 && address->family != ADDRESS_IPV6))
+    if (udp->family != AF_INET6 || (udp->only_ipv6 && address->family != ADDRESS_IPV6)) {
         return 0;
+    }
     name->in6.sin6_family = AF_INET6;
     name->in6.sin6_port = htons(address->port);
     if (address->family == ADDRESS_IPV6) {
@@ -190,8 +200,9 @@ static void write_control(const struct udp *udp, const struct udp_path *path, st
     struct address local = path->local;
 
     local.port = 1; /* any: only the address counts */
-    if (!udp->any && path->interface == 0)
+    if (!udp->any && path->interface == 0) {
         return;
+    }
     if (udp->family == AF_INET && local.family == ADDRESS_IPV4) {
         memcpy(&info.ipi_spec_dst, local.ip, 4);
         add_control(header, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
@@ -208,8 +219,9 @@ static bool address_next(struct udp *udp, const struct udp_path *path)
     struct msghdr *header;
     size_t at;
 
-    if (output->datagrams == udp->batch)
+    if (output->datagrams == udp->batch) {
         udp_flush(udp);
+    }
     at = output->count;
     header = &output->headers[at].msg_hdr;
     header->msg_name = &output->names[at];
@@ -232,8 +244,9 @@ static bool same_path(const struct udp_output *output, size_t at)
     const struct msghdr *before = &output->headers[at - 1].msg_hdr;
     size_t control = before->msg_controllen;
 
-    if (output->runs[at - 1].count > 1)
+    if (output->runs[at - 1].count > 1) {
         control -= CMSG_SPACE(sizeof(uint16_t));
+    }
     return next->msg_namelen == before->msg_namelen && next->msg_controllen == control &&
            memcmp(next->msg_name, before->msg_name, next->msg_namelen) == 0 &&
            memcmp(next->msg_control, before->msg_control, control) == 0;
@@ -247,15 +260,18 @@ static bool extend_run(struct udp *udp, size_t vectors, size_t size)
     struct udp_run *run;
     struct msghdr *header;
 
-    if (!udp->segments || at == 0)
+    if (!udp->segments || at == 0) {
         return false;
+    }
     run = &output->runs[at - 1];
     header = &output->headers[at - 1].msg_hdr;
     if (run->ended || size == 0 || size > run->size || run->count == RUN_MAX ||
-        run->total + size > UDP_PAYLOAD_MAX || !same_path(output, at))
+        run->total + size > UDP_PAYLOAD_MAX || !same_path(output, at)) {
         return false;
-    if (run->count == 1)
+    }
+    if (run->count == 1) {
         add_control(header, IPPROTO_UDP, UDP_SEGMENT, &run->size, sizeof run->size);
+    }
     run->count++;
     run->total += (uint32_t)size;
     run->ended = size < run->size;
@@ -290,13 +306,16 @@ void udp_send(struct udp *udp, const struct udp_path *path, struct bytes bytes)
         metrics_add(METRIC_UDP_DROPPED_FAILED, 1);
         return;
     }
-    if (bytes.len > UDP_ARENA_SIZE - output->arena_used)
+    if (bytes.len > UDP_ARENA_SIZE - output->arena_used) {
         udp_flush(udp);
-    if (!address_next(udp, path))
+    }
+    if (!address_next(udp, path)) {
         return;
+    }
     copy = output->arena + output->arena_used;
-    if (bytes.len > 0)
+    if (bytes.len > 0) {
         memcpy(copy, bytes.data, bytes.len);
+    }
     output->arena_used += bytes.len;
     output->vectors[output->vector_count] = (struct iovec){copy, bytes.len};
     add_datagram(udp, 1, bytes.len);
@@ -308,11 +327,13 @@ void udp_send_slices(struct udp *udp, const struct udp_path *path, struct frame 
     struct udp_output *output = &udp->output;
     size_t size = 0, used = 0;
 
-    if (!address_next(udp, path))
+    if (!address_next(udp, path)) {
         return;
+    }
     for (size_t i = 0; i < count && i < UDP_SLICES; i++) {
-        if (slices[i].len == 0)
+        if (slices[i].len == 0) {
             continue;
+        }
         output->vectors[output->vector_count + used++] =
             (struct iovec){frame->data + slices[i].offset, slices[i].len};
         size += slices[i].len;

@@ -31,8 +31,9 @@ static char *parse_udp_address(const char *where, struct address *address, bool 
     plain = *any ? mem_format("[::]%s", where + 1) : mem_strdup(where);
     is_good = address_parse(plain, address);
     free(plain);
-    if (is_good)
+    if (is_good) {
         return NULL;
+    }
     return mem_format("cannot listen on %s: not ADDRESS:PORT, [ADDRESS]:PORT or *:PORT", where);
 }
 
@@ -48,8 +49,9 @@ static void set_buffer(int fd, int force, int option, int64_t size)
 {
     int value = (int)size;
 
-    if (size > 0 && setsockopt(fd, SOL_SOCKET, force, &value, sizeof value) != 0)
+    if (size > 0 && setsockopt(fd, SOL_SOCKET, force, &value, sizeof value) != 0) {
         set_udp_option(fd, SOL_SOCKET, option, value);
+    }
 }
 
 static void set_udp_options(struct udp *udp, const struct udp_settings *settings, bool any)
@@ -62,8 +64,9 @@ static void set_udp_options(struct udp *udp, const struct udp_settings *settings
         set_udp_option(udp->fd, IPPROTO_IP, IP_PKTINFO, 1);
     }
     set_udp_option(udp->fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
-    if (settings->reuse_port)
+    if (settings->reuse_port) {
         set_udp_option(udp->fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    }
     set_buffer(udp->fd, SO_RCVBUFFORCE, SO_RCVBUF, settings->receive_buffer);
     set_buffer(udp->fd, SO_SNDBUFFORCE, SO_SNDBUF, settings->send_buffer);
 }
@@ -104,20 +107,24 @@ static char *open_socket(struct udp *udp, const char *where, const struct udp_se
     char *error = parse_udp_address(where, &address, &any);
     socklen_t len;
 
-    if (error != NULL)
+    if (error) {
         return error;
-    if (any && access("/proc/net/if_inet6", F_OK) != 0) /* a system without IPv6 */
+    }
+    if (any && access("/proc/net/if_inet6", F_OK) != 0) { /* a system without IPv6 */
         address = (struct address){.family = ADDRESS_IPV4, .port = address.port};
+    }
     len = address_to_sockaddr(&address, &storage);
     udp->family = storage.ss_family;
     udp->any = is_any_address(&address);
     udp->fd = socket(udp->family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (udp->fd < 0)
+    if (udp->fd < 0) {
         return bind_failure(where, "socket", errno);
+    }
     set_udp_options(udp, settings, any);
     udp->segments = settings->segments && can_segment(udp->fd);
-    if (bind(udp->fd, (struct sockaddr *)&storage, len) != 0)
+    if (bind(udp->fd, (struct sockaddr *)&storage, len) != 0) {
         return bind_failure(where, "bind", errno);
+    }
     describe_udp_socket(udp, any);
     return NULL;
 }
@@ -151,9 +158,10 @@ struct udp *udp_create(struct loop *loop, const char *where, const struct udp_se
     udp_input_create(udp);
     udp_output_create(udp);
     *error = open_socket(udp, where, settings);
-    if (*error != NULL) {
-        if (udp->fd >= 0)
+    if (*error) {
+        if (udp->fd >= 0) {
             close(udp->fd);
+        }
         free_udp(udp);
         return NULL;
     }
@@ -167,8 +175,9 @@ void udp_destroy(struct udp **pointer)
     struct udp *udp = *pointer;
 
     *pointer = NULL;
-    if (udp == NULL)
+    if (!udp) {
         return;
+    }
     udp_flush(udp);
     loop_cancel(udp->loop, &udp->flush);
     loop_io_destroy(&udp->io);

@@ -57,25 +57,32 @@ static bool is_known_frame_opcode(uint8_t opcode)
 static enum websocket_error judge_first(uint8_t byte, bool in_message)
 {
     uint8_t opcode = byte & 0x0f;
-    if (byte & 0x70)
+    if (byte & 0x70) {
         return WEBSOCKET_ERROR_RESERVED;
-    if (!is_known_frame_opcode(opcode))
+    }
+    if (!is_known_frame_opcode(opcode)) {
         return WEBSOCKET_ERROR_OPCODE;
-    if (is_control_opcode(opcode))
+    }
+    if (is_control_opcode(opcode)) {
         return byte & 0x80 ? WEBSOCKET_ERROR_NONE : WEBSOCKET_ERROR_CONTROL_FRAGMENT;
-    if (opcode == WEBSOCKET_FRAME_CONTINUATION)
+    }
+    if (opcode == WEBSOCKET_FRAME_CONTINUATION) {
         return in_message ? WEBSOCKET_ERROR_NONE : WEBSOCKET_ERROR_CONTINUATION;
+    }
     return in_message ? WEBSOCKET_ERROR_INTERLEAVED : WEBSOCKET_ERROR_NONE;
 }
 
 static enum websocket_error judge_second(uint8_t opcode, uint8_t byte)
 {
-    if (!(byte & 0x80))
+    if (!(byte & 0x80)) {
         return WEBSOCKET_ERROR_UNMASKED;
-    if (is_control_opcode(opcode) && (byte & 0x7f) > WEBSOCKET_CONTROL_MAX)
+    }
+    if (is_control_opcode(opcode) && (byte & 0x7f) > WEBSOCKET_CONTROL_MAX) {
         return WEBSOCKET_ERROR_CONTROL_LENGTH;
-    if (opcode == WEBSOCKET_FRAME_CLOSE && (byte & 0x7f) == 1) /* half a code */
+    }
+    if (opcode == WEBSOCKET_FRAME_CLOSE && (byte & 0x7f) == 1) { /* half a code */
         return WEBSOCKET_ERROR_CLOSE;
+    }
     return WEBSOCKET_ERROR_NONE;
 }
 
@@ -85,8 +92,9 @@ static enum websocket_error read_length(struct bytes bytes, struct websocket_hea
     struct cursor cursor = cursor_over(bytes);
     bool is_long = bytes.len == 8;
     header->len = is_long ? cursor_u64(&cursor) : cursor_u16(&cursor);
-    if (header->len < (is_long ? 65536 : 126) || header->len >> 63)
+    if (header->len < (is_long ? 65536 : 126) || header->len >> 63) {
         return WEBSOCKET_ERROR_LENGTH;
+    }
     return WEBSOCKET_ERROR_NONE;
 }
 
@@ -97,23 +105,28 @@ enum websocket_error websocket_header_read(struct bytes input, bool in_message,
     uint8_t form;
     size_t more;
     *header = (struct websocket_header){.size = 0};
-    if (input.len == 0)
+    if (input.len == 0) {
         return WEBSOCKET_ERROR_NONE;
+    }
     header->opcode = input.data[0] & 0x0f;
     header->fin = input.data[0] & 0x80;
     error = judge_first(input.data[0], in_message);
-    if (error != WEBSOCKET_ERROR_NONE || input.len < 2)
+    if (error != WEBSOCKET_ERROR_NONE || input.len < 2) {
         return error;
+    }
     error = judge_second(header->opcode, input.data[1]);
-    if (error != WEBSOCKET_ERROR_NONE)
+    if (error != WEBSOCKET_ERROR_NONE) {
         return error;
+    }
     form = input.data[1] & 0x7f;
     more = form == 127 ? 8 : form == 126 ? 2 : 0;
     header->len = form;
-    if (more > 0 && input.len >= 2 + more)
+    if (more > 0 && input.len >= 2 + more) {
         error = read_length((struct bytes){input.data + 2, more}, header);
-    if (input.len >= 2 + more + MASK_SIZE)
+    }
+    if (input.len >= 2 + more + MASK_SIZE) {
         header->size = (uint8_t)(2 + more + MASK_SIZE);
+    }
     return error;
 }
 
@@ -122,7 +135,8 @@ size_t websocket_header_write(uint8_t header[WEBSOCKET_HEADER_MAX], uint8_t opco
     size_t more = len < 126 ? 0 : len < 65536 ? 2 : 8;
     header[0] = 0x80 | opcode;
     header[1] = (uint8_t)(more == 0 ? len : more == 2 ? 126 : 127);
-    for (size_t i = 0; i < more; i++)
+    for (size_t i = 0; i < more; i++) {
         header[2 + i] = (uint8_t)(len >> (8 * (more - 1 - i)));
+    }
     return 2 + more;
 }

@@ -14,22 +14,25 @@ static void deliver_message(struct websocket *websocket, const struct websocket_
     struct bytes message = writer_bytes_written(&event->message);
     metrics_add(
         event->opcode == WEBSOCKET_FRAME_TEXT ? METRIC_WEBSOCKET_TEXT : METRIC_WEBSOCKET_BINARY, 1);
-    if (websocket->state != WEBSOCKET_OPEN)
+    if (websocket->state != WEBSOCKET_OPEN) {
         return;
-    if (!websocket->is_stream)
+    }
+    if (!websocket->is_stream) {
         websocket->handler.messages->message(websocket->arg, (enum websocket_opcode)event->opcode,
                                              message);
-    else if (event->opcode == WEBSOCKET_FRAME_BINARY)
+    } else if (event->opcode == WEBSOCKET_FRAME_BINARY) {
         websocket_stream_take(websocket, message);
-    else
+    } else {
         websocket_fail(websocket, WEBSOCKET_ERROR_TEXT);
+    }
 }
 
 static void handle_event(struct websocket *websocket, const struct websocket_event *event)
 {
     /* wslay does not know that our Close has been sent. */
-    if (websocket->state == WEBSOCKET_OPEN)
+    if (websocket->state == WEBSOCKET_OPEN) {
         conn_put(websocket->conn, writer_bytes_written(&event->reply));
+    }
     switch (event->kind) {
     case WEBSOCKET_EVENT_MORE:
         break;
@@ -68,11 +71,13 @@ static size_t receive_websocket_frame(struct websocket *websocket, struct bytes 
     bool counts = websocket->state == WEBSOCKET_OPEN && begins_message(websocket, input.data[0]);
     struct websocket_event event;
     size_t used;
-    if (counts && !websocket_admits(websocket))
+    if (counts && !websocket_admits(websocket)) {
         return 0;
+    }
     used = websocket_read(&websocket->reader, &limits, input, &event);
-    if (counts && used > 0)
+    if (counts && used > 0) {
         websocket_charge(websocket);
+    }
     handle_event(websocket, &event);
     websocket_event_free(&event);
     return used;

@@ -21,8 +21,9 @@ static void on_lifetime_end(void *arg)
 {
     struct websocket_lifetime *life = arg;
     struct websocket *websocket = life->websocket;
-    if (websocket->state != WEBSOCKET_OPEN)
+    if (websocket->state != WEBSOCKET_OPEN) {
         return;
+    }
     log_limited(LOG_INFO, &websocket->port->closed_limit, "websocket_closed",
                 LOG_STRING("peer", conn_peer_text(websocket->conn)), LOG_INT("code", life->code),
                 LOG_STRING("reason", life->reason));
@@ -33,8 +34,9 @@ void websocket_lifetime_drop(struct websocket *websocket)
 {
     struct websocket_lifetime *life = websocket->life;
     websocket->life = NULL;
-    if (life == NULL)
+    if (!life) {
         return;
+    }
     loop_timer_destroy(&life->timer);
     free(life);
 }
@@ -54,8 +56,9 @@ void websocket_set_lifetime(struct websocket *websocket, uint64_t ms, enum webso
         websocket_lifetime_drop(websocket);
         return;
     }
-    if (websocket->life == NULL)
+    if (!websocket->life) {
         websocket->life = create_lifetime(websocket);
+    }
     websocket->life->code = code;
     websocket->life->reason = reason;
     loop_timer_start(websocket->life->timer, ms < MS_MAX ? ms : MS_MAX);

@@ -25,8 +25,9 @@ static struct frame *create_websocket_frame(uint8_t opcode, struct bytes bytes)
     size_t size = websocket_header_write(header, opcode, bytes.len);
     struct frame *frame = frame_create_sized(size + bytes.len);
     memcpy(frame->data, header, size);
-    if (bytes.len > 0)
+    if (bytes.len > 0) {
         memcpy(frame->data + size, bytes.data, bytes.len);
+    }
     return frame;
 }
 
@@ -37,8 +38,9 @@ struct frame *websocket_frame_create(enum websocket_opcode opcode, struct bytes 
 
 void websocket_send_frame(struct websocket *websocket, struct frame *message)
 {
-    if (!may_send_frame(websocket))
+    if (!may_send_frame(websocket)) {
         return;
+    }
     metrics_add(METRIC_WEBSOCKET_SENT, 1);
     conn_put_slice(websocket->conn, message, 0, message->len);
 }
@@ -47,8 +49,9 @@ void websocket_send(struct websocket *websocket, enum websocket_opcode opcode, s
 {
     uint8_t header[WEBSOCKET_HEADER_MAX];
     size_t size;
-    if (!may_send_frame(websocket))
+    if (!may_send_frame(websocket)) {
         return;
+    }
     size = websocket_header_write(header, (uint8_t)opcode, bytes.len);
     metrics_add(METRIC_WEBSOCKET_SENT, 1);
     conn_put(websocket->conn, (struct bytes){header, size});
@@ -60,8 +63,9 @@ void websocket_send_parts(struct websocket *websocket, enum websocket_opcode opc
 {
     uint8_t header[WEBSOCKET_HEADER_MAX];
     size_t size;
-    if (!may_send_frame(websocket))
+    if (!may_send_frame(websocket)) {
         return;
+    }
     size = websocket_header_write(header, (uint8_t)opcode, head.len + rest->len);
     metrics_add(METRIC_WEBSOCKET_SENT, 1);
     conn_put(websocket->conn, (struct bytes){header, size});
@@ -80,8 +84,9 @@ static struct frame *shared_message(struct websocket_port *port, struct frame *f
                                     size_t len)
 {
     struct websocket_shared *shared = &port->shared;
-    if (shared->of == frame && shared->offset == offset && shared->len == len)
+    if (shared->of == frame && shared->offset == offset && shared->len == len) {
         return shared->message;
+    }
     frame_unref(&shared->of);
     frame_unref(&shared->message);
     *shared = (struct websocket_shared){
@@ -97,8 +102,9 @@ static struct frame *shared_message(struct websocket_port *port, struct frame *f
 static struct frame *shared_header(struct websocket_port *port, size_t len)
 {
     uint8_t header[WEBSOCKET_HEADER_MAX];
-    if (port->header != NULL && port->header_of == len)
+    if (port->header && port->header_of == len) {
         return port->header;
+    }
     frame_unref(&port->header);
     port->header_of = len;
     port->header = frame_create(
@@ -111,8 +117,9 @@ void websocket_send_slice(struct websocket *websocket, struct frame *frame, size
 {
     struct websocket_port *port = websocket->port;
     struct frame *message;
-    if (!may_send_frame(websocket))
+    if (!may_send_frame(websocket)) {
         return;
+    }
     metrics_add(METRIC_WEBSOCKET_SENT, 1);
     if (len <= COPY_MAX) {
         message = shared_message(port, frame, offset, len);
@@ -128,22 +135,25 @@ void websocket_send_slice(struct websocket *websocket, struct frame *frame, size
 static size_t truncate_reason(const char *text, size_t len)
 {
     size_t n = strlen(text);
-    if (n <= len)
+    if (n <= len) {
         return n;
-    while (len > 0 && ((uint8_t)text[len] & 0xc0) == 0x80)
+    }
+    while (len > 0 && ((uint8_t)text[len] & 0xc0) == 0x80) {
         len--;
+    }
     return len;
 }
 
 void websocket_send_close(struct websocket *websocket, unsigned code, const char *reason)
 {
     uint8_t frame[2 + WEBSOCKET_CONTROL_MAX];
-    size_t len = reason != NULL ? truncate_reason(reason, WEBSOCKET_CONTROL_MAX - 2) : 0;
+    size_t len = reason ? truncate_reason(reason, WEBSOCKET_CONTROL_MAX - 2) : 0;
     size_t size = websocket_header_write(frame, WEBSOCKET_FRAME_CLOSE, 2 + len);
     frame[size++] = (uint8_t)(code >> 8);
     frame[size++] = (uint8_t)code;
-    if (len > 0)
+    if (len > 0) {
         memcpy(frame + size, reason, len);
+    }
     conn_put(websocket->conn, (struct bytes){frame, size + len});
 }
 

@@ -106,7 +106,7 @@ static void wheel_advance(struct websocket_port *port)
 static void end_closing(struct websocket_port *port)
 {
     struct websocket *websocket;
-    while ((websocket = first_websocket(&port->closing)) != NULL &&
+    while ((websocket = first_websocket(&port->closing)) &&
            net_has_passed(port->net, websocket->closing_since, port->settings->close_timeout)) {
         list_remove(&websocket->node);
         websocket_give_up(websocket, (enum conn_close_reason)websocket->reason);
@@ -120,8 +120,9 @@ static void on_websocket_tick(void *arg)
     wheel_apply_settings(port);
     wheel_advance(port);
     end_closing(port);
-    if (port->count > 0)
+    if (port->count > 0) {
         loop_timer_start(port->tick, GRAIN_MS);
+    }
 }
 
 static void wait_for_tick(struct websocket_port *port)
@@ -167,16 +168,18 @@ static bool is_rate_due(const struct websocket *websocket)
 {
     const struct websocket_settings *settings = websocket->port->settings;
     uint64_t now = loop_now_us(net_loop(websocket->port->net));
-    if (settings->rate == 0)
+    if (settings->rate == 0) {
         return true;
+    }
     return websocket->rate_due_us <= now + (uint64_t)(settings->burst - 1) * share_us(settings);
 }
 
 bool websocket_admits(struct websocket *websocket)
 {
     struct websocket_port *port = websocket->port;
-    if (is_rate_due(websocket))
+    if (is_rate_due(websocket)) {
         return true;
+    }
     if (port->settings->over_rate == WEBSOCKET_OVER_RATE_CLOSE) {
         websocket_fail(websocket, WEBSOCKET_ERROR_RATE);
         return false;
@@ -185,8 +188,9 @@ bool websocket_admits(struct websocket *websocket)
     list_remove(&websocket->node);
     list_append(&port->throttled, &websocket->node);
     websocket_stop_reading(websocket, WEBSOCKET_STOP_RATE);
-    if (!loop_timer_is_running(port->throttle))
+    if (!loop_timer_is_running(port->throttle)) {
         loop_timer_start(port->throttle, THROTTLE_MS);
+    }
     return false;
 }
 
@@ -194,10 +198,12 @@ void websocket_charge(struct websocket *websocket)
 {
     const struct websocket_settings *settings = websocket->port->settings;
     uint64_t now = loop_now_us(net_loop(websocket->port->net));
-    if (settings->rate == 0)
+    if (settings->rate == 0) {
         return;
-    if (websocket->rate_due_us < now)
+    }
+    if (websocket->rate_due_us < now) {
         websocket->rate_due_us = now;
+    }
     websocket->rate_due_us += share_us(settings);
 }
 
@@ -206,13 +212,15 @@ static void on_throttle(void *arg)
     struct websocket_port *port = arg;
     LIST_FOREACH (node, &port->throttled) {
         struct websocket *websocket = list_entry(node, struct websocket, node);
-        if (!is_rate_due(websocket))
+        if (!is_rate_due(websocket)) {
             continue;
+        }
         websocket_watch(websocket);
         websocket_resume_reading(websocket, WEBSOCKET_STOP_RATE);
     }
-    if (!list_is_empty(&port->throttled))
+    if (!list_is_empty(&port->throttled)) {
         loop_timer_start(port->throttle, THROTTLE_MS);
+    }
 }
 
 struct websocket_port *websocket_port_create(struct net *net,
@@ -222,8 +230,9 @@ struct websocket_port *websocket_port_create(struct net *net,
     struct websocket_port *port = mem_zalloc(1, sizeof *port);
     port->net = net;
     port->settings = settings;
-    for (size_t i = 0; i < WEBSOCKET_WHEEL_SLOTS; i++)
+    for (size_t i = 0; i < WEBSOCKET_WHEEL_SLOTS; i++) {
         list_init(&port->wheel.slots[i]);
+    }
     port->wheel.ping_interval = settings->ping_interval;
     port->wheel.timeout = settings->timeout;
     list_init(&port->throttled);
@@ -242,8 +251,9 @@ void websocket_port_destroy(struct websocket_port **pointer)
 {
     struct websocket_port *port = *pointer;
     *pointer = NULL;
-    if (port == NULL)
+    if (!port) {
         return;
+    }
     assert(port->count == 0);
     loop_cancel(net_loop(port->net), &port->present);
     loop_timer_destroy(&port->tick);
@@ -260,13 +270,15 @@ size_t websocket_port_count(const struct websocket_port *port)
 
 static void end_all(struct list *list, enum conn_close_reason reason)
 {
-    LIST_FOREACH (node, list)
+    LIST_FOREACH (node, list) {
         websocket_end(list_entry(node, struct websocket, node), reason);
+    }
 }
 
 void websocket_port_end(struct websocket_port *port, enum conn_close_reason reason)
 {
-    for (size_t i = 0; i < WEBSOCKET_WHEEL_SLOTS; i++)
+    for (size_t i = 0; i < WEBSOCKET_WHEEL_SLOTS; i++) {
         end_all(&port->wheel.slots[i], reason);
+    }
     end_all(&port->throttled, reason);
 }

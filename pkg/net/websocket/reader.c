@@ -66,8 +66,9 @@ static void on_frame_chunk(wslay_event_context_ptr context,
 {
     struct websocket_reader *reader = arg;
     (void)context;
-    if (!is_control_frame(reader->frame_opcode))
+    if (!is_control_frame(reader->frame_opcode)) {
         writer_bytes(&reader->message, (struct bytes){chunk->data, chunk->data_length});
+    }
 }
 
 static const struct wslay_event_callbacks callbacks = {.recv_callback = on_recv,
@@ -91,8 +92,9 @@ void websocket_reader_destroy(struct websocket_reader **pointer)
 {
     struct websocket_reader *reader = *pointer;
     *pointer = NULL;
-    if (reader == NULL)
+    if (!reader) {
         return;
+    }
     wslay_event_context_free(reader->context);
     writer_free(&reader->message);
     free(reader);
@@ -100,7 +102,7 @@ void websocket_reader_destroy(struct websocket_reader **pointer)
 
 bool websocket_reader_is_between(const struct websocket_reader *reader)
 {
-    return reader == NULL || reader->left == 0;
+    return !reader || reader->left == 0;
 }
 
 void websocket_event_free(struct websocket_event *event)
@@ -119,15 +121,18 @@ static enum websocket_error judge_limits(const struct websocket_reader *reader,
                                          const struct websocket_limits *limits,
                                          const struct websocket_header *header)
 {
-    uint64_t before = reader != NULL ? reader->announced : 0;
-    uint64_t fragments = reader != NULL ? reader->fragments : 0;
-    if (is_control_frame(header->opcode))
+    uint64_t before = reader ? reader->announced : 0;
+    uint64_t fragments = reader ? reader->fragments : 0;
+    if (is_control_frame(header->opcode)) {
         return WEBSOCKET_ERROR_NONE;
+    }
     /* The limit may have been lowered meanwhile. */
-    if (before > limits->max_message || header->len > limits->max_message - before)
+    if (before > limits->max_message || header->len > limits->max_message - before) {
         return WEBSOCKET_ERROR_TOO_BIG;
-    if (fragments >= limits->max_fragments)
+    }
+    if (fragments >= limits->max_fragments) {
         return WEBSOCKET_ERROR_FRAGMENTS;
+    }
     return WEBSOCKET_ERROR_NONE;
 }
 
@@ -136,10 +141,12 @@ static void begin_frame(struct websocket_reader *reader, const struct websocket_
     reader->left = header->size + header->len;
     reader->frame_opcode = header->opcode;
     reader->fin = header->fin;
-    if (is_control_frame(header->opcode))
+    if (is_control_frame(header->opcode)) {
         return;
-    if (header->opcode != WEBSOCKET_FRAME_CONTINUATION)
+    }
+    if (header->opcode != WEBSOCKET_FRAME_CONTINUATION) {
         reader->message_opcode = header->opcode;
+    }
     reader->announced += header->len;
     reader->fragments++;
 }
@@ -226,8 +233,9 @@ static size_t feed_wslay(struct websocket_reader *reader, struct bytes input,
     }
     assert(reader->input.len == 0);
     reader->left -= used;
-    if (reader->left == 0)
+    if (reader->left == 0) {
         end_frame(reader, event);
+    }
     return used;
 }
 
@@ -239,14 +247,17 @@ static bool begin_next_frame(struct websocket_reader **reader,
     bool in_message = *reader != NULL && (*reader)->message_opcode != 0;
     struct websocket_header header;
     enum websocket_error error = websocket_header_read(input, in_message, &header);
-    if (error == WEBSOCKET_ERROR_NONE && header.size > 0)
+    if (error == WEBSOCKET_ERROR_NONE && header.size > 0) {
         error = judge_limits(*reader, limits, &header);
-    if (error != WEBSOCKET_ERROR_NONE)
+    }
+    if (error != WEBSOCKET_ERROR_NONE) {
         fail_event(event, error);
+    }
     if (event->kind == WEBSOCKET_EVENT_ERROR || header.size == 0 ||
-        (is_control_frame(header.opcode) && input.len < header.size + header.len))
+        (is_control_frame(header.opcode) && input.len < header.size + header.len)) {
         return false;
-    if (*reader == NULL && (*reader = create_websocket_reader()) == NULL) {
+    }
+    if (!*reader && !(*reader = create_websocket_reader())) {
         fail_event(event, WEBSOCKET_ERROR_INTERNAL);
         return false;
     }
@@ -259,10 +270,12 @@ size_t websocket_read(struct websocket_reader **reader, const struct websocket_l
 {
     size_t used;
     *event = (struct websocket_event){.kind = WEBSOCKET_EVENT_MORE};
-    if (websocket_reader_is_between(*reader) && !begin_next_frame(reader, limits, input, event))
+    if (websocket_reader_is_between(*reader) && !begin_next_frame(reader, limits, input, event)) {
         return 0;
+    }
     used = feed_wslay(*reader, input, event);
-    if ((*reader)->left == 0 && (*reader)->message_opcode == 0)
+    if ((*reader)->left == 0 && (*reader)->message_opcode == 0) {
         websocket_reader_destroy(reader);
+    }
     return used;
 }

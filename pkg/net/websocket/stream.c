@@ -17,8 +17,9 @@ static struct websocket_rest *create_stream_rest(struct websocket *websocket, st
     list_init(&rest->node);
     rest->start = 0;
     rest->len = rest->capacity = (uint32_t)bytes.len;
-    if (bytes.len > 0)
+    if (bytes.len > 0) {
         memcpy(rest->data, bytes.data, bytes.len);
+    }
     return rest;
 }
 
@@ -27,8 +28,9 @@ static struct websocket_rest *take_rest(struct websocket *websocket)
 {
     struct websocket_rest *rest = websocket->rest;
     websocket->rest = NULL;
-    if (rest != NULL)
+    if (rest) {
         list_remove(&rest->node);
+    }
     return rest;
 }
 
@@ -40,8 +42,9 @@ void websocket_stream_drop(struct websocket *websocket)
 void websocket_stream_schedule(struct websocket *websocket)
 {
     struct websocket_port *port = websocket->port;
-    if (websocket->rest == NULL)
+    if (!websocket->rest) {
         websocket->rest = create_stream_rest(websocket, (struct bytes){NULL, 0});
+    }
     list_remove(&websocket->rest->node);
     list_append(&port->resumed, &websocket->rest->node);
     loop_defer(net_loop(port->net), LOOP_PHASE_FREE, &port->present);
@@ -59,7 +62,7 @@ static void keep_stream_rest(struct websocket *websocket, struct websocket_rest 
 {
     bool scheduled = websocket->rest != NULL; /* scheduled while the bytes were presented */
     websocket_stream_drop(websocket);
-    if (bytes.len > 0 && own != NULL && own->capacity / 4 <= bytes.len) {
+    if (bytes.len > 0 && own && own->capacity / 4 <= bytes.len) {
         own->start = (uint32_t)(bytes.data - own->data);
         own->len = (uint32_t)bytes.len;
         websocket->rest = own;
@@ -68,8 +71,9 @@ static void keep_stream_rest(struct websocket *websocket, struct websocket_rest 
         websocket->rest = create_stream_rest(websocket, bytes);
     }
     free(own);
-    if (scheduled && bytes.len > 0)
+    if (scheduled && bytes.len > 0) {
         websocket_stream_schedule(websocket);
+    }
 }
 
 static bool is_stream_rest_too_large(const struct websocket *websocket)
@@ -103,24 +107,27 @@ static void present_stream_bytes(struct websocket *websocket, struct websocket_r
         return;
     }
     keep_stream_rest(websocket, own, bytes);
-    if (is_stream_rest_too_large(websocket))
+    if (is_stream_rest_too_large(websocket)) {
         websocket_fail(websocket, WEBSOCKET_ERROR_UNFINISHED);
+    }
 }
 
 /* With the bytes that follow it. */
 static struct websocket_rest *grow_stream_rest(struct websocket_rest *rest, struct bytes bytes)
 {
     size_t len = rest->len + bytes.len;
-    if (rest->start > 0)
+    if (rest->start > 0) {
         memmove(rest->data, rest->data + rest->start, rest->len);
+    }
     rest->start = 0;
     if (len > rest->capacity) {
         rest->capacity = (uint32_t)(len < 64 ? 64 : len + len / 2);
         rest = mem_realloc(rest, sizeof *rest + rest->capacity);
         list_init(&rest->node);
     }
-    if (bytes.len > 0)
+    if (bytes.len > 0) {
         memcpy(rest->data + rest->len, bytes.data, bytes.len);
+    }
     rest->len = (uint32_t)len;
     return rest;
 }
@@ -133,10 +140,11 @@ static void present_rest(struct websocket *websocket, struct websocket_rest *res
 void websocket_stream_take(struct websocket *websocket, struct bytes bytes)
 {
     struct websocket_rest *rest = take_rest(websocket);
-    if (rest == NULL)
+    if (!rest) {
         present_stream_bytes(websocket, NULL, bytes);
-    else
+    } else {
         present_rest(websocket, grow_stream_rest(rest, bytes));
+    }
 }
 
 void websocket_stream_present(void *arg)
@@ -153,13 +161,15 @@ void websocket_stream_present(void *arg)
         struct websocket_rest *rest = list_entry(resumed.next, struct websocket_rest, node);
         struct websocket *websocket = rest->websocket;
         list_remove(&rest->node);
-        if (!websocket_may_present(websocket))
+        if (!websocket_may_present(websocket)) {
             continue;
+        }
         websocket->rest = NULL;
         present_rest(websocket, rest);
         /* Then what follows it, which is still in frames. */
-        if (conn_has_input(websocket->conn) && !websocket_stream_waits(websocket))
+        if (conn_has_input(websocket->conn) && !websocket_stream_waits(websocket)) {
             conn_schedule_input(websocket->conn);
+        }
     }
 }
 

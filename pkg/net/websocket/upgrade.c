@@ -25,8 +25,9 @@ static bool next_item(struct items *items, struct bytes *item)
 {
     while (!http_take_item(&items->line, item)) {
         items->line = http_request_header_next(items->request, items->name, &items->at);
-        if (items->line.data == NULL)
+        if (!items->line.data) {
             return false;
+        }
     }
     return true;
 }
@@ -36,8 +37,9 @@ static bool has_word(const struct http_request *request, const char *name, const
     struct items items = {.request = request, .name = name};
     struct bytes item;
     while (next_item(&items, &item)) {
-        if (http_is_same_word(item, word))
+        if (http_is_same_word(item, word)) {
             return true;
+        }
     }
     return false;
 }
@@ -52,9 +54,10 @@ const char *websocket_choose(const struct http_request *request, const char *con
     struct items items = {.request = request, .name = "Sec-WebSocket-Protocol"};
     struct bytes item;
     while (next_item(&items, &item)) {
-        for (size_t i = 0; known[i] != NULL; i++) { /* case counts (RFC 6455, 11.5) */
-            if (bytes_equal(item, bytes_from_string(known[i])))
+        for (size_t i = 0; known[i]; i++) { /* case counts (RFC 6455, 11.5) */
+            if (bytes_equal(item, bytes_from_string(known[i]))) {
                 return known[i];
+            }
         }
     }
     return NULL;
@@ -65,8 +68,9 @@ static struct bytes only_header(const struct http_request *request, const char *
 {
     size_t at = 0;
     struct bytes value = http_request_header_next(request, name, &at);
-    if (value.data != NULL && http_request_header_next(request, name, &at).data != NULL)
+    if (value.data && http_request_header_next(request, name, &at).data) {
         return (struct bytes){NULL, 0};
+    }
     return value;
 }
 
@@ -91,20 +95,24 @@ struct refusal {
 static struct refusal judge_upgrade(const struct http_request *request)
 {
     struct bytes version = only_header(request, "Sec-WebSocket-Version");
-    if (!bytes_equal(http_request_method(request), BYTES_LITERAL("GET")))
+    if (!bytes_equal(http_request_method(request), BYTES_LITERAL("GET"))) {
         return (struct refusal){405, "a WebSocket handshake must be a GET", "Allow: GET\r\n",
                                 METRIC_WEBSOCKET_REFUSED_REQUEST};
+    }
     if (http_request_is_http10(request) || !websocket_is_requested(request) ||
-        !has_word(request, "Connection", "upgrade"))
+        !has_word(request, "Connection", "upgrade")) {
         return (struct refusal){400, "not a WebSocket handshake", NULL,
                                 METRIC_WEBSOCKET_REFUSED_REQUEST};
-    if (!bytes_equal(version, BYTES_LITERAL("13")))
+    }
+    if (!bytes_equal(version, BYTES_LITERAL("13"))) {
         return (struct refusal){426, "the only supported WebSocket version is 13",
                                 "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
                                 METRIC_WEBSOCKET_REFUSED_VERSION};
-    if (!is_websocket_key(only_header(request, "Sec-WebSocket-Key")))
+    }
+    if (!is_websocket_key(only_header(request, "Sec-WebSocket-Key"))) {
         return (struct refusal){400, "not exactly one Sec-WebSocket-Key of 16 bytes in base64",
                                 NULL, METRIC_WEBSOCKET_REFUSED_KEY};
+    }
     return (struct refusal){.reason = NULL};
 }
 
@@ -113,11 +121,13 @@ static struct refusal judge_origin(const struct http_request *request, const cha
     size_t at = 0;
     struct bytes origin = http_request_header_next(request, "Origin", &at);
     /* Only browsers send it, and only a browser can be made to connect by a foreign page. */
-    if (origin.data == NULL || allowed[0] == 0)
+    if (!origin.data || allowed[0] == 0) {
         return (struct refusal){.reason = NULL};
-    if (http_request_header_next(request, "Origin", &at).data == NULL &&
-        origins_contain(allowed, origin, http_request_header(request, "Host")))
+    }
+    if (!http_request_header_next(request, "Origin", &at).data &&
+        origins_contain(allowed, origin, http_request_header(request, "Host"))) {
         return (struct refusal){.reason = NULL};
+    }
     return (struct refusal){403, "the Origin is not one of ws.origins", NULL,
                             METRIC_WEBSOCKET_REFUSED_ORIGIN};
 }
@@ -145,19 +155,21 @@ struct websocket *websocket_accept(struct websocket_port *port, struct http_requ
     struct writer answer = {0};
     struct websocket *websocket = NULL;
     struct conn *conn;
-    if (refusal.reason == NULL)
+    if (!refusal.reason) {
         refusal = judge_origin(request, port->settings->origins);
-    if (refusal.reason != NULL) {
+    }
+    if (refusal.reason) {
         metrics_add(refusal.metric, 1);
         http_request_refuse(request, refusal.status, refusal.headers, refusal.reason);
         return NULL;
     }
     write_accept(&answer, only_header(request, "Sec-WebSocket-Key"));
-    if (protocol != NULL)
+    if (protocol) {
         writer_format(&answer, "Sec-WebSocket-Protocol: %s\r\n", protocol);
+    }
     writer_string(&answer, "\r\n");
     conn = http_request_upgrade(request);
-    if (conn != NULL) {
+    if (conn) {
         metrics_add(METRIC_WEBSOCKET_UPGRADES, 1);
         conn_put(conn, writer_bytes_written(&answer));
         websocket = websocket_create(port, conn);

@@ -16,14 +16,17 @@ _Static_assert(sizeof(struct websocket) <= 104, "an idle connection is small");
 static void on_drained(void *arg)
 {
     struct websocket *websocket = arg;
-    if (websocket->rest != NULL)
+    if (websocket->rest) {
         websocket_stream_schedule(websocket);
-    if (websocket->state != WEBSOCKET_OPEN)
+    }
+    if (websocket->state != WEBSOCKET_OPEN) {
         return;
+    }
     if (websocket->is_stream) {
-        if (websocket->handler.stream->drained != NULL)
+        if (websocket->handler.stream->drained) {
             websocket->handler.stream->drained(websocket->arg);
-    } else if (websocket->handler.messages->drained != NULL) {
+        }
+    } else if (websocket->handler.messages->drained) {
         websocket->handler.messages->drained(websocket->arg);
     }
 }
@@ -72,18 +75,20 @@ static void note_code(struct websocket *websocket, unsigned code)
 static void on_closed(void *arg, enum conn_close_reason reason)
 {
     struct websocket *websocket = arg;
-    if (websocket->code == 0)
+    if (websocket->code == 0) {
         note_code(websocket, WEBSOCKET_ABNORMAL);
+    }
     metrics_add(METRIC_WEBSOCKET_CONNECTIONS, -1);
     list_remove(&websocket->node);
     websocket_stream_drop(websocket);
     websocket_lifetime_drop(websocket);
     websocket_reader_destroy(&websocket->reader);
     websocket->port->count--;
-    if (websocket->is_stream)
+    if (websocket->is_stream) {
         websocket->handler.stream->closed(websocket->arg, reason);
-    else if (websocket->handler.messages != NULL)
+    } else if (websocket->handler.messages) {
         websocket->handler.messages->closed(websocket->arg, websocket->code, reason);
+    }
     free(websocket);
 }
 
@@ -214,8 +219,9 @@ static void send_close_code(struct websocket *websocket, unsigned code, const ch
 
 void websocket_close(struct websocket *websocket, enum websocket_code code, const char *reason)
 {
-    if (!is_open(websocket))
+    if (!is_open(websocket)) {
         return;
+    }
     send_close_code(websocket, code, reason);
     move_websocket(websocket, WEBSOCKET_CLOSING, CONN_CLOSE_LOCAL);
 }
@@ -235,8 +241,9 @@ static enum websocket_code close_code_of(enum conn_close_reason reason)
 
 void websocket_end(struct websocket *websocket, enum conn_close_reason reason)
 {
-    if (!is_open(websocket))
+    if (!is_open(websocket)) {
         return;
+    }
     send_close_code(websocket, close_code_of(reason), conn_close_reason_name(reason));
     /* After a violation of the protocol the peer's Close is not awaited. */
     move_websocket(websocket, reason == CONN_CLOSE_PROTOCOL ? WEBSOCKET_ENDED : WEBSOCKET_CLOSING,
@@ -246,8 +253,9 @@ void websocket_end(struct websocket *websocket, enum conn_close_reason reason)
 void websocket_send_reason(struct websocket *websocket, enum conn_close_reason reason)
 {
     if (!is_open(websocket) || conn_has_backlog(websocket->conn) || reason == CONN_CLOSE_PEER ||
-        reason == CONN_CLOSE_ERROR)
+        reason == CONN_CLOSE_ERROR) {
         return;
+    }
     send_close_code(websocket, close_code_of(reason), conn_close_reason_name(reason));
     conn_flush(websocket->conn);
 }
@@ -259,16 +267,18 @@ void websocket_fail(struct websocket *websocket, enum websocket_error error)
     log_limited(LOG_INFO, &websocket->port->closed_limit, "websocket_closed",
                 LOG_STRING("peer", conn_peer_text(websocket->conn)), LOG_INT("code", kind->code),
                 LOG_STRING("reason", kind->text));
-    if (websocket->state == WEBSOCKET_OPEN)
+    if (websocket->state == WEBSOCKET_OPEN) {
         send_close_code(websocket, kind->code, kind->text);
+    }
     move_websocket(websocket, WEBSOCKET_ENDED, CONN_CLOSE_PROTOCOL);
 }
 
 void websocket_on_peer_close(struct websocket *websocket, unsigned code)
 {
     bool is_theirs = websocket->state == WEBSOCKET_OPEN;
-    if (is_theirs)
+    if (is_theirs) {
         note_code(websocket, code);
+    }
     move_websocket(websocket, WEBSOCKET_ENDED,
                    is_theirs ? CONN_CLOSE_PEER : (enum conn_close_reason)websocket->reason);
 }
@@ -283,21 +293,25 @@ void websocket_give_up(struct websocket *websocket, enum conn_close_reason reaso
 
 void websocket_stop_reading(struct websocket *websocket, enum websocket_stop reason)
 {
-    if (websocket->state != WEBSOCKET_OPEN)
+    if (websocket->state != WEBSOCKET_OPEN) {
         return;
+    }
     websocket->stops |= (uint8_t)reason;
     conn_pause(websocket->conn);
 }
 
 void websocket_resume_reading(struct websocket *websocket, enum websocket_stop reason)
 {
-    if (!(websocket->stops & reason))
+    if (!(websocket->stops & reason)) {
         return;
+    }
     websocket->stops &= (uint8_t)~reason;
-    if (websocket->stops != 0)
+    if (websocket->stops != 0) {
         return;
-    if (websocket->rest != NULL || websocket->port->presenting == websocket)
+    }
+    if (websocket->rest || websocket->port->presenting == websocket) {
         websocket_stream_schedule(websocket);
+    }
     conn_resume(websocket->conn);
 }
 

@@ -54,8 +54,9 @@ static void finish_gameserver_fields(struct gameserver_fields *to)
 
         field->name.data = at;
         at += field->name.len;
-        if (field->value.data != NULL)
+        if (field->value.data) {
             field->value.data = at;
+        }
         at += field->value.len;
     }
 }
@@ -67,8 +68,9 @@ void gameserver_fields_from_infos(struct gameserver_fields *to, const struct lob
     for (size_t i = 0; i < infos->property_count; i++) {
         const struct lobby_property *property = &infos->properties[i];
 
-        if (lobby_is_reserved(property->name))
+        if (lobby_is_reserved(property->name)) {
             continue;
+        }
         writer_string(&to->text, PREFIX);
         writer_bytes(&to->text, property->name);
         writer_bytes(&to->text, property->value);
@@ -91,8 +93,9 @@ static bool has_added_name(const struct gameserver_fields *fields, size_t start,
         const struct map_field *field = &fields->fields[i];
 
         if (field->name.len == len &&
-            memcmp(fields->text.data + at, fields->text.data + start, len) == 0)
+            memcmp(fields->text.data + at, fields->text.data + start, len) == 0) {
             return true;
+        }
         at += field->name.len + field->value.len;
     }
     return false;
@@ -128,8 +131,9 @@ void gameserver_fields_from_info(struct gameserver_fields *to, const struct q3ma
     reset(to);
     add_pair(to, BYTES_LITERAL("gamename"), game);
     for (size_t i = 0; i < count; i++) {
-        if (!bytes_equal(pairs[i].key, BYTES_LITERAL("challenge")))
+        if (!bytes_equal(pairs[i].key, BYTES_LITERAL("challenge"))) {
             add_pair(to, pairs[i].key, pairs[i].value);
+        }
     }
     free(pairs);
     writer_string(&to->text, "implied");
@@ -142,8 +146,9 @@ static const struct map_field *find_wanted_field(const struct gameserver_fields 
                                                  struct bytes name)
 {
     for (size_t i = 0; i < fields->count; i++) {
-        if (bytes_equal(fields->fields[i].name, name))
+        if (bytes_equal(fields->fields[i].name, name)) {
             return &fields->fields[i];
+        }
     }
     return NULL;
 }
@@ -157,8 +162,9 @@ static void add_deleted_fields(struct gameserver_fields *to, struct bytes presen
         bool is_ours = (name.len > 2 && memcmp(name.data, PREFIX, 2) == 0) ||
                        bytes_equal(name, BYTES_LITERAL(ORIGINAL));
 
-        if (value.data == NULL || !is_ours || find_wanted_field(wanted, name) != NULL)
+        if (!value.data || !is_ours || find_wanted_field(wanted, name)) {
             continue;
+        }
         writer_bytes(&to->text, name);
         add_gameserver_field(to, name.len, 0, true);
     }
@@ -169,8 +175,9 @@ static bool is_present(struct bytes present, const struct map_field *wanted)
     struct bytes name, value;
 
     while (event_field(&present, &name, &value)) {
-        if (bytes_equal(name, wanted->name))
+        if (bytes_equal(name, wanted->name)) {
             return value.data != NULL && bytes_equal(value, wanted->value);
+        }
     }
     return false;
 }
@@ -183,8 +190,9 @@ void gameserver_fields_from_difference(struct gameserver_fields *to, struct byte
     for (size_t i = 0; i < wanted->count; i++) {
         const struct map_field *field = &wanted->fields[i];
 
-        if (is_present(present, field))
+        if (is_present(present, field)) {
             continue;
+        }
         writer_bytes(&to->text, field->name);
         writer_bytes(&to->text, field->value);
         add_gameserver_field(to, field->name.len, field->value.len, false);

@@ -32,12 +32,14 @@ static struct bytes unescape(struct gameserver *gameserver, struct bytes raw)
     struct json_document *document = json_document_parse(raw, &limits, &error);
     struct bytes text = {0};
 
-    if (document == NULL)
+    if (!document) {
         return text;
-    if (json_value_text(json_document_root(document), &text, &error))
+    }
+    if (json_value_text(json_document_root(document), &text, &error)) {
         text.data = keep_gameserver_copy(gameserver, text.data, text.len);
+    }
     json_document_free(&document);
-    return text.data == NULL ? (struct bytes){0} : text;
+    return !text.data ? (struct bytes){0} : text;
 }
 
 static bool is_string(struct bytes raw)
@@ -47,10 +49,12 @@ static bool is_string(struct bytes raw)
 
 static struct bytes string_of(struct gameserver *gameserver, struct bytes raw)
 {
-    if (!is_string(raw))
+    if (!is_string(raw)) {
         return (struct bytes){0};
-    if (memchr(raw.data, '\\', raw.len) != NULL)
+    }
+    if (memchr(raw.data, '\\', raw.len)) {
         return unescape(gameserver, raw);
+    }
     return (struct bytes){raw.data + 1, raw.len - 2};
 }
 
@@ -58,8 +62,9 @@ static const struct lobby_property *find_gameserver_property(const struct lobby_
                                                              const char *name)
 {
     for (size_t i = 0; i < infos->property_count; i++) {
-        if (bytes_equal(infos->properties[i].name, bytes_from_string(name)))
+        if (bytes_equal(infos->properties[i].name, bytes_from_string(name))) {
             return &infos->properties[i];
+        }
     }
     return NULL;
 }
@@ -69,8 +74,9 @@ struct bytes gameserver_text(struct gameserver *gameserver, const char *name)
     const struct lobby_property *property =
         find_gameserver_property(&gameserver->server.infos, name);
 
-    if (property == NULL)
+    if (!property) {
         return (struct bytes){0};
+    }
     return is_string(property->value) ? string_of(gameserver, property->value) : property->value;
 }
 
@@ -81,13 +87,16 @@ static bool number_of(struct gameserver *gameserver, const char *name, int32_t *
         find_gameserver_property(&gameserver->server.infos, name);
     int64_t integer;
 
-    if (property == NULL)
+    if (!property) {
         return false;
-    if (is_string(property->value))
+    }
+    if (is_string(property->value)) {
         return q3master_parse_integer(string_of(gameserver, property->value), number);
+    }
     if (!json_scalar_integer(property->value, &integer) || integer < INT32_MIN ||
-        integer > INT32_MAX)
+        integer > INT32_MAX) {
         return false;
+    }
     *number = (int32_t)integer;
     return true;
 }
@@ -117,12 +126,14 @@ static void put_property(struct gameserver *gameserver, const char *name,
     const struct bytes text = {keep_gameserver_copy(gameserver, value->data, value->len),
                                value->len};
 
-    if (text.data == NULL || value->failed)
+    if (!text.data || value->failed) {
         return;
-    if (present != NULL)
+    }
+    if (present) {
         gameserver->properties[present - gameserver->properties].value = text;
-    else
+    } else {
         add_property(gameserver, bytes_from_string(name), text);
+    }
 }
 
 static void put_gameserver_text(struct gameserver *gameserver, const char *name, const char *from)
@@ -131,7 +142,7 @@ static void put_gameserver_text(struct gameserver *gameserver, const char *name,
     struct json_writer json = json_writer_over(&value);
     const struct bytes text = gameserver_text(gameserver, from);
 
-    if (text.data != NULL) {
+    if (text.data) {
         lobby_text_write_plain(&plain, text);
         json_write_text(&json, writer_bytes_written(&plain));
         put_property(gameserver, name, &value);
@@ -144,7 +155,7 @@ static void put_count(struct gameserver *gameserver, const char *name, const cha
 {
     struct writer value = {0};
 
-    if (find_gameserver_property(&gameserver->server.infos, from) != NULL) {
+    if (find_gameserver_property(&gameserver->server.infos, from)) {
         writer_format(&value, "%u", (unsigned)count_of(gameserver, from));
         put_property(gameserver, name, &value);
     }
@@ -179,10 +190,9 @@ static void read_known_properties(struct gameserver *gameserver)
     infos->description = gameserver_text(gameserver, "description");
     infos->version = gameserver_text(gameserver, "version");
     infos->erase = erase != NULL && bytes_equal(erase->value, BYTES_LITERAL("true"));
-    infos->has_erase =
-        infos->erase || (erase != NULL && bytes_equal(erase->value, BYTES_LITERAL("false")));
-    if (players != NULL && !is_string(players->value) &&
-        number_of(gameserver, "players", &number) && number >= 0 && number <= LOBBY_PLAYERS_MAX) {
+    infos->has_erase = infos->erase || (erase && bytes_equal(erase->value, BYTES_LITERAL("false")));
+    if (players && !is_string(players->value) && number_of(gameserver, "players", &number) &&
+        number >= 0 && number <= LOBBY_PLAYERS_MAX) {
         infos->has_players = true;
         infos->players = (uint32_t)number;
     }
@@ -195,15 +205,18 @@ static void read_master(struct gameserver *gameserver, bool registered)
 
     master->address = gameserver->address;
     master->game = gameserver_text(gameserver, registered ? "gamename" : "game");
-    if (master->game.data == NULL)
+    if (!master->game.data) {
         master->game = gameserver_text(gameserver, "gamename");
+    }
     master->gametype = gameserver_text(gameserver, "gametype");
-    if (master->gametype.data == NULL)
+    if (!master->gametype.data) {
         master->gametype = BYTES_LITERAL("0");
+    }
     master->clients = count_of(gameserver, registered ? "clients" : "players");
     master->max_clients = count_of(gameserver, max);
-    if (master->max_clients == 0)
+    if (master->max_clients == 0) {
         master->max_clients = UINT32_MAX;
+    }
     gameserver->in_master = q3master_is_game(master->game) &&
                             master->gametype.len <= Q3MASTER_GAMETYPE_MAX &&
                             number_of(gameserver, "protocol", &master->protocol);
@@ -215,12 +228,14 @@ static bool read_address(struct gameserver *gameserver, struct bytes id)
 {
     char text[ADDRESS_TEXT_SIZE];
 
-    if (id.len >= sizeof text || memchr(id.data, 0, id.len) != NULL)
+    if (id.len >= sizeof text || memchr(id.data, 0, id.len)) {
         return false;
+    }
     memcpy(text, id.data, id.len);
     text[id.len] = 0;
-    if (!address_parse(text, &gameserver->address) || gameserver->address.port == 0)
+    if (!address_parse(text, &gameserver->address) || gameserver->address.port == 0) {
         return false;
+    }
     gameserver->server.id = id;
     gameserver->server.port = gameserver->address.port;
     (void)address_format_ip(&gameserver->address, text);
@@ -239,15 +254,17 @@ static void read_gameserver_property(struct gameserver *gameserver, const struct
     const struct bytes name = {field->name.data + PREFIX_LEN, field->name.len - PREFIX_LEN};
 
     if (!lobby_is_reserved(name) && json_is_text(name) && json_scalar_is_valid(field->value) &&
-        !bytes_equal(field->value, BYTES_LITERAL("null")))
+        !bytes_equal(field->value, BYTES_LITERAL("null"))) {
         add_property(gameserver, name, field->value);
+    }
 }
 
 static struct bytes field_of(const struct map_field *fields, size_t count, const char *name)
 {
     for (size_t i = 0; i < count; i++) {
-        if (bytes_equal(fields[i].name, bytes_from_string(name)))
+        if (bytes_equal(fields[i].name, bytes_from_string(name))) {
             return fields[i].value;
+        }
     }
     return (struct bytes){0};
 }
@@ -259,22 +276,27 @@ bool gameserver_read_fields(struct bytes id, const struct map_field *fields, siz
     const bool registered = bytes_equal(protocol, BYTES_LITERAL("q3master"));
 
     memset(gameserver, 0, sizeof *gameserver);
-    if (!registered && !bytes_equal(protocol, BYTES_LITERAL("lobby")))
+    if (!registered && !bytes_equal(protocol, BYTES_LITERAL("lobby"))) {
         return false;
-    if (!read_address(gameserver, id))
+    }
+    if (!read_address(gameserver, id)) {
         return false;
+    }
     gameserver->properties = mem_zalloc(count + PUT_MAX, sizeof *gameserver->properties);
     gameserver->server.infos.properties = gameserver->properties;
     for (size_t i = 0; i < count; i++) {
-        if (is_listed_property_field(&fields[i]))
+        if (is_listed_property_field(&fields[i])) {
             read_gameserver_property(gameserver, &fields[i]);
+        }
     }
-    if (bytes_equal(field_of(fields, count, "suspect"), BYTES_LITERAL("1")))
+    if (bytes_equal(field_of(fields, count, "suspect"), BYTES_LITERAL("1"))) {
         gameserver->server.state = LOBBY_SUSPECT;
+    }
     gameserver->original = field_of(fields, count, ORIGINAL);
     gameserver->server.since = bytes_decimal(field_of(fields, count, "since"));
-    if (registered)
+    if (registered) {
         put_lobby_properties(gameserver);
+    }
     read_known_properties(gameserver);
     read_master(gameserver, registered);
     return true;
@@ -300,8 +322,9 @@ bool gameserver_read(const struct map_entry *entry, struct gameserver *gameserve
 
 void gameserver_free(struct gameserver *gameserver)
 {
-    for (size_t i = 0; i < gameserver->kept_count; i++)
+    for (size_t i = 0; i < gameserver->kept_count; i++) {
         free(gameserver->kept[i]);
+    }
     free(gameserver->properties);
     memset(gameserver, 0, sizeof *gameserver);
 }

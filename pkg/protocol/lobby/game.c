@@ -15,8 +15,9 @@
 
 static void set_suspect(struct game *game, bool suspect)
 {
-    if (game->suspect == suspect)
+    if (game->suspect == suspect) {
         return;
+    }
     game->suspect = suspect;
     metrics_add(METRIC_LOBBY_SUSPECTED, suspect);
     lobby_listing_update(game);
@@ -40,8 +41,9 @@ static void start_timer(struct game *game)
     const uint64_t now = lobby_now(game->session);
     uint64_t at = game->ping_ms;
 
-    if (unanswered_probes(game) > 0 && game->unanswered_ms + (uint64_t)settings->timeout < at)
+    if (unanswered_probes(game) > 0 && game->unanswered_ms + (uint64_t)settings->timeout < at) {
         at = game->unanswered_ms + (uint64_t)settings->timeout;
+    }
     loop_timer_start(game->timer, at > now ? at - now : 0);
 }
 
@@ -50,8 +52,9 @@ static void send_ping(struct game *game)
     struct writer message = {0};
     const uint64_t now = lobby_now(game->session);
 
-    if (unanswered_probes(game) == 0)
+    if (unanswered_probes(game) == 0) {
         game->unanswered_ms = now;
+    }
     game->ping_ms = now + (uint64_t)lobby_settings_of(game->session)->ping;
     lobby_write_ping(&message, ++game->sent);
     lobby_send(game->session, &message);
@@ -86,8 +89,9 @@ static void handle_pong(struct game *game, uint64_t n)
         lobby_refuse(game->session, LOBBY_CODE_BAD_NUMBER, "no ping had this number");
         return;
     }
-    if (n <= game->answered)
+    if (n <= game->answered) {
         return; /* again */
+    }
     game->answered = n;
     game->unanswered_ms = lobby_now(game->session);
     set_suspect(game, false);
@@ -123,7 +127,7 @@ void lobby_game_begin(struct lobby_session *session, const char *name, uint16_t 
 
     session->game = game;
     game->session = session;
-    game->name = name != NULL ? mem_strdup(name) : NULL;
+    game->name = name ? mem_strdup(name) : NULL;
     game->timer = loop_timer_create(session->port->service->common.loop, on_game_timer, game);
     if (!json) {
         game->verified = true;
@@ -134,10 +138,11 @@ void lobby_game_begin(struct lobby_session *session, const char *name, uint16_t 
     game->ping_ms = lobby_now(session) + (uint64_t)settings->ping;
     start_timer(game);
     welcome_game(game, verify);
-    if (verify)
+    if (verify) {
         lobby_verify_begin(game);
-    else
+    } else {
         game->verified = true;
+    }
 }
 
 void lobby_game_free(struct lobby_session *session, bool leave)
@@ -170,10 +175,11 @@ void lobby_game_set_infos(struct game *game, const struct lobby_infos *infos, st
 
 static void handle_json_infos(struct game *game, const struct lobby_message *message)
 {
-    if (message->port != 0 && message->port != game->address.port)
+    if (message->port != 0 && message->port != game->address.port) {
         lobby_refuse(game->session, LOBBY_CODE_BAD_MESSAGE, "port: not that of the login");
-    else
+    } else {
         lobby_game_set_infos(game, &message->infos, (struct bytes){0});
+    }
 }
 
 void lobby_game_handle(struct lobby_session *session, const struct lobby_message *message)

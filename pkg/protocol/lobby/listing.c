@@ -64,7 +64,7 @@ static const struct map_sink sink = {
  * this form: those of other protocols are hashes. The caller frees. */
 static char *resume_secret(const struct game *game)
 {
-    return mem_format("lobby %s %s", game->name != NULL ? game->name : "", game->id);
+    return mem_format("lobby %s %s", game->name ? game->name : "", game->id);
 }
 
 static void set_listing(struct game *game, enum listing_state listing)
@@ -82,24 +82,27 @@ static void put_differences(struct game *game)
     struct map_field suspect = {.name = BYTES_LITERAL("suspect")};
     const struct bytes present = map_session_fields(game->map, game_id(game));
 
-    if (game->suspect)
+    if (game->suspect) {
         suspect.value = BYTES_LITERAL("1");
+    }
     gameserver_fields_from_difference(&game->changes, present, &game->wanted);
-    if (game->changes.count > 0)
+    if (game->changes.count > 0) {
         (void)map_session_set(game->map, game_id(game), game->changes.fields, game->changes.count);
+    }
     (void)map_session_set(game->map, game_id(game), &suspect, 1);
 }
 
 static void fail_listing(struct game *game, enum map_result result)
 {
     set_listing(game, LISTING_NONE);
-    if (result == MAP_OWNED || result == MAP_TAKEN || result == MAP_MISSING)
+    if (result == MAP_OWNED || result == MAP_TAKEN || result == MAP_MISSING) {
         lobby_end_with(game->session, LOBBY_CODE_TAKEN,
                        "another connection has this address and port");
-    else if (result == MAP_LIMIT)
+    } else if (result == MAP_LIMIT) {
         lobby_end_with(game->session, LOBBY_CODE_FULL, "the list is full");
-    else
+    } else {
         lobby_end_with(game->session, LOBBY_CODE_UNAVAILABLE, "the map does not answer");
+    }
 }
 
 static void resume_listing(struct game *game, map_done done)
@@ -148,11 +151,13 @@ void lobby_listing_update(struct game *game)
         put_differences(game);
         return;
     }
-    if (game->listing != LISTING_NONE || !game->verified || !game->has_infos || game->id[0] == 0)
+    if (game->listing != LISTING_NONE || !game->verified || !game->has_infos || game->id[0] == 0) {
         return;
-    if (game->map == NULL)
+    }
+    if (!game->map) {
         game->map = map_session_create(game->session->port->space, "lobby",
                                        conn_peer_text(game->session->conn), &sink, game);
+    }
     open_listing(game, LISTING_OPENING);
 }
 

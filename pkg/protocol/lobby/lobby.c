@@ -40,11 +40,13 @@ void lobby_service_destroy(struct lobby_service **pointer)
     struct lobby_service *service = *pointer;
 
     *pointer = NULL;
-    if (service == NULL)
+    if (!service) {
         return;
+    }
     protocol_service_free(&service->common);
-    LIST_FOREACH (node, &service->subscriber_lists)
+    LIST_FOREACH (node, &service->subscriber_lists) {
         lobby_subscribers_free(list_entry(node, struct lobby_subscribers, link));
+    }
     bans_unwatch(&service->bans_watcher);
     lobby_verifier_destroy(&service->verifier);
     penalty_table_destroy(&service->penalties);
@@ -93,8 +95,9 @@ void lobby_port_destroy(struct lobby_port **pointer)
     struct lobby_port *port = *pointer;
 
     *pointer = NULL;
-    if (port == NULL)
+    if (!port) {
         return;
+    }
     port->service->common.ports--;
     password_list_destroy(&port->passwords);
     free(port->passwords_text);
@@ -140,19 +143,23 @@ void lobby_admit(struct lobby_session *session, enum lobby_session_state state,
 /* Frees all but what its connection needs. */
 static void close_lobby_session(struct lobby_session *session, bool keep_entry)
 {
-    if (session->state == LOBBY_SESSION_CLOSED)
+    if (session->state == LOBBY_SESSION_CLOSED) {
         return;
+    }
     lobby_session_move(session, LOBBY_SESSION_CLOSED);
     list_remove(&session->link);
     list_remove(&session->newcomer);
     release_pool_slot(session);
     lobby_login_free(session);
-    if (session->game != NULL)
+    if (session->game) {
         lobby_game_free(session, keep_entry);
-    if (session->player != NULL)
+    }
+    if (session->player) {
         lobby_player_free(session);
-    if (session->pause != NULL)
+    }
+    if (session->pause) {
         loop_timer_destroy(&session->pause);
+    }
 }
 
 bool lobby_is_json(const struct lobby_session *session)
@@ -162,8 +169,9 @@ bool lobby_is_json(const struct lobby_session *session)
 
 void lobby_send(struct lobby_session *session, struct writer *message)
 {
-    if (!message->failed)
+    if (!message->failed) {
         conn_send(session->conn, writer_bytes_written(message));
+    }
     writer_free(message);
 }
 
@@ -178,29 +186,32 @@ static void send_lobby_error(struct lobby_session *session, enum lobby_code code
     struct writer message = {0};
 
     metrics_add(error_metrics[code], 1);
-    if (!lobby_is_json(session))
+    if (!lobby_is_json(session)) {
         return;
+    }
     lobby_write_error(&message, code, why);
     lobby_send(session, &message);
 }
 
 void lobby_end(struct lobby_session *session, const struct lobby_ending *ending)
 {
-    if (session->state == LOBBY_SESSION_CLOSED)
+    if (session->state == LOBBY_SESSION_CLOSED) {
         return;
+    }
     if (ending->code != LOBBY_CODE_COUNT) {
         send_lobby_error(session, ending->code, ending->why);
         log_limited(LOG_INFO, &session->port->service->ended_limit, "lobby_closed",
                     LOG_STRING("peer", conn_peer_text(session->conn)),
-                    LOG_STRING("id", session->game != NULL ? session->game->id : NULL),
+                    LOG_STRING("id", session->game ? session->game->id : NULL),
                     LOG_STRING("code", lobby_code_name(ending->code)),
                     LOG_STRING("reason", ending->why));
     }
     close_lobby_session(session, ending->leave);
-    if (conn_output_size(session->conn) > 0)
+    if (conn_output_size(session->conn) > 0) {
         conn_close_after_output(session->conn, ending->reason);
-    else
+    } else {
         conn_close(session->conn, ending->reason);
+    }
 }
 
 void lobby_end_with(struct lobby_session *session, enum lobby_code code, const char *why)
@@ -240,9 +251,10 @@ static void on_lobby_bans_changed(struct bans_watcher *watcher)
     LIST_FOREACH (node, &service->common.sessions) {
         struct lobby_session *session = list_entry(node, struct lobby_session, link);
 
-        if (bans_hold(service->bans, conn_peer(session->conn)))
+        if (bans_hold(service->bans, conn_peer(session->conn))) {
             lobby_end(session, &(struct lobby_ending){LOBBY_CODE_BANNED, "this address is banned",
                                                       CONN_CLOSE_KICKED, false});
+        }
     }
 }
 
@@ -269,10 +281,12 @@ static bool rate_admits(struct lobby_session *session)
     struct loop *loop = session->port->service->common.loop;
     const uint64_t now = loop_now_us(loop);
 
-    if (bucket_take(&session->bucket, rate, burst, now))
+    if (bucket_take(&session->bucket, rate, burst, now)) {
         return true;
-    if (session->pause == NULL)
+    }
+    if (!session->pause) {
         session->pause = loop_timer_create(loop, on_session_pause_over, session);
+    }
     conn_pause_reading(session->conn);
     loop_timer_start(session->pause, bucket_wait_ms(&session->bucket, rate, burst, now));
     return false;
@@ -282,10 +296,11 @@ static void handle_peer_message(struct lobby_session *session, const struct lobb
 {
     if (message->type == LOBBY_LOGIN) {
         metrics_add(METRIC_LOBBY_LOGIN, 1);
-        if (session->state == LOBBY_SESSION_NEW)
+        if (session->state == LOBBY_SESSION_NEW) {
             lobby_login_handle(session, message->password, message->name, message->port);
-        else
+        } else {
             lobby_refuse(session, LOBBY_CODE_LOGGED_IN, "this connection has logged in");
+        }
     } else if (session->state == LOBBY_SESSION_NEW) {
         lobby_refuse(session, LOBBY_CODE_NOT_LOGGED_IN, "login comes first");
     } else if (session->state == LOBBY_SESSION_PLAYER) {
@@ -329,12 +344,14 @@ static bool read_json_message(struct lobby_session *session, struct bytes *input
                                                   CONN_CLOSE_PROTOCOL, false});
         return false;
     }
-    if (line.outcome == LOBBY_LINE_WHOLE && !rate_admits(session))
+    if (line.outcome == LOBBY_LINE_WHOLE && !rate_admits(session)) {
         return false;
+    }
     input->data += line.consumed;
     input->len -= line.consumed;
-    if (line.outcome == LOBBY_LINE_MORE)
+    if (line.outcome == LOBBY_LINE_MORE) {
         return false;
+    }
     handle_peer_line(session, line.text);
     return true;
 }
@@ -350,8 +367,9 @@ static bool read_peer_packet(struct lobby_session *session, struct bytes *input)
         end_malformed(session, METRIC_LOBBY_MALFORMED_PACKET, "packet", result.reason);
         return false;
     }
-    if (result.outcome == GLTRON_MORE || !rate_admits(session))
+    if (result.outcome == GLTRON_MORE || !rate_admits(session)) {
         return false;
+    }
     input->data += result.consumed;
     input->len -= result.consumed;
     lobby_original_handle(session, &packet);
@@ -364,8 +382,9 @@ static size_t on_lobby_input(void *arg, struct bytes input)
     struct bytes left = input;
     bool (*take)(struct lobby_session * session, struct bytes * input);
 
-    if (session->encoding == LOBBY_ENCODING_NONE)
+    if (session->encoding == LOBBY_ENCODING_NONE) {
         session->encoding = (uint8_t)lobby_detect(input.data[0]);
+    }
     if (session->encoding == LOBBY_ENCODING_NONE) {
         end_malformed(session, METRIC_LOBBY_MALFORMED_ENCODING, "encoding",
                       "the first byte is neither of an object nor of an original packet");
@@ -381,8 +400,9 @@ static void on_drained(void *arg)
 {
     struct lobby_session *session = arg;
 
-    if (session->player != NULL)
+    if (session->player) {
         lobby_player_drained(session->player);
+    }
 }
 
 /* The peer has closed its half: a player may still read the list, a server is gone. */
@@ -390,11 +410,12 @@ static void on_ended(void *arg)
 {
     struct lobby_session *session = arg;
 
-    if (session->player != NULL)
+    if (session->player) {
         lobby_player_ended(session->player);
-    else
+    } else {
         lobby_end(session, &(struct lobby_ending){LOBBY_CODE_COUNT, "closed by the peer",
                                                   CONN_CLOSE_PEER, false});
+    }
 }
 
 static void on_closed(void *arg, enum conn_close_reason reason)
@@ -413,9 +434,10 @@ static const struct conn_handler handler = {
 /* Makes room for a new connection. */
 static void close_oldest_newcomer(struct lobby_service *service)
 {
-    if (!list_is_empty(&service->newcomers))
+    if (!list_is_empty(&service->newcomers)) {
         lobby_end_with(list_entry(service->newcomers.next, struct lobby_session, newcomer),
                        LOBBY_CODE_TIMEOUT, "too many connections wait for a login");
+    }
 }
 
 static bool take_newcomers_slot(struct lobby_port *port, const struct address *peer)

@@ -13,8 +13,9 @@
 
 static void free_login(struct lobby_session *session)
 {
-    if (session->login == NULL)
+    if (!session->login) {
         return;
+    }
     free(session->login->password);
     free(session->login->name);
     free(session->login);
@@ -24,8 +25,9 @@ static void free_login(struct lobby_session *session)
 void lobby_login_free(struct lobby_session *session)
 {
     free_login(session);
-    if (session->timer != NULL)
+    if (session->timer) {
         loop_timer_destroy(&session->timer);
+    }
 }
 
 /* Slots. */
@@ -51,8 +53,9 @@ static bool take_slot(struct lobby_session *session, enum lobby_pool pool, int64
 
 static void admit_player(struct lobby_session *session)
 {
-    if (!take_slot(session, POOL_CLIENTS, lobby_settings_of(session)->max_clients))
+    if (!take_slot(session, POOL_CLIENTS, lobby_settings_of(session)->max_clients)) {
         return;
+    }
     lobby_login_free(session);
     lobby_admit(session, LOBBY_SESSION_PLAYER, POOL_CLIENTS);
     lobby_player_begin(session);
@@ -62,8 +65,9 @@ static void admit_server(struct lobby_session *session, const char *name)
 {
     const uint16_t port = session->login->port;
 
-    if (!take_slot(session, POOL_SERVERS, lobby_settings_of(session)->max_servers))
+    if (!take_slot(session, POOL_SERVERS, lobby_settings_of(session)->max_servers)) {
         return;
+    }
     lobby_login_free(session);
     lobby_admit(session, LOBBY_SESSION_SERVER, POOL_SERVERS);
     lobby_game_begin(session, name, port);
@@ -77,7 +81,7 @@ static const struct password_list *passwords_of(struct lobby_port *port)
     const char *text = port->settings->passwords;
     char *error;
 
-    if (port->passwords_text == NULL || strcmp(port->passwords_text, text) != 0) {
+    if (!port->passwords_text || strcmp(port->passwords_text, text) != 0) {
         password_list_destroy(&port->passwords);
         free(port->passwords_text);
         port->passwords_text = mem_strdup(text);
@@ -95,14 +99,14 @@ static bool is_password_good(struct lobby_session *session, const struct lobby_l
     const char *expected = lobby_settings_of(session)->password;
     const struct password_list *list = passwords_of(session->port);
     const struct bytes password = {(const uint8_t *)login->password, login->password_len};
-    const struct bytes wanted =
-        login->name != NULL ? bytes_from_string(login->name) : (struct bytes){0};
-    const bool is_plain = password_is(expected, password) && *expected != 0 && login->name == NULL;
+    const struct bytes wanted = login->name ? bytes_from_string(login->name) : (struct bytes){0};
+    const bool is_plain = password_is(expected, password) && *expected != 0 && !login->name;
 
-    *name = list != NULL ? password_list_find(list, wanted, password) : NULL;
-    if (is_plain)
+    *name = list ? password_list_find(list, wanted, password) : NULL;
+    if (is_plain) {
         *name = NULL;
-    return is_plain || *name != NULL;
+    }
+    return is_plain || *name;
 }
 
 static struct penalty_rules rules_of(const struct lobby_settings *settings)
@@ -205,7 +209,7 @@ void lobby_login_handle(struct lobby_session *session, struct bytes password, st
         session->login = mem_zalloc(1, sizeof *session->login);
         session->login->password = mem_dup(password.data, password.len);
         session->login->password_len = password.len;
-        session->login->name = name.data != NULL ? mem_dup(name.data, name.len) : NULL;
+        session->login->name = name.data ? mem_dup(name.data, name.len) : NULL;
         session->login->port = port;
         wait_or_judge(session);
     }

@@ -31,8 +31,9 @@ static enum lobby_type change_type_of(const struct line *line, uint64_t seen)
 {
     const bool is_new = line->born > seen;
 
-    if (line->gone)
+    if (line->gone) {
         return is_new ? LOBBY_TYPES : LOBBY_DOWN;
+    }
     return is_new ? LOBBY_UP : LOBBY_CHANGED;
 }
 
@@ -41,8 +42,9 @@ static void write_line(struct writer *to, const struct line *line, uint64_t seen
 {
     const enum lobby_type type = change_type_of(line, seen);
 
-    if (type == LOBBY_TYPES)
+    if (type == LOBBY_TYPES) {
         return;
+    }
     lobby_write_change_of(to, type, writer_bytes_written(&line->text));
     counts[type]++;
 }
@@ -73,13 +75,13 @@ static bool send_missed_lines(struct player *player)
     struct writer text = {0};
     struct line *line = lobby_subscribers_first_after(subscribers, seen);
 
-    for (; line != NULL && text.len < limit; line = lobby_subscribers_next(subscribers, line)) {
+    for (; line && text.len < limit; line = lobby_subscribers_next(subscribers, line)) {
         write_line(&text, line, seen, counts);
         player->seen = line->stamp;
     }
     count_lobby_pushes(counts);
     lobby_send(player->session, &text);
-    return line == NULL;
+    return !line;
 }
 
 static bool is_list_readable(void *arg)
@@ -98,12 +100,14 @@ static enum follower_state send_whole_list(struct follower *follower)
 {
     struct player *player = player_of(follower);
 
-    if (lobby_is_json(player->session))
+    if (lobby_is_json(player->session)) {
         send_all(player);
-    else
+    } else {
         lobby_original_send_changes(player);
-    if (!player->last)
+    }
+    if (!player->last) {
         return FOLLOWER_CURRENT;
+    }
     end_half_closed(player);
     return FOLLOWER_OFF;
 }
@@ -116,8 +120,9 @@ static enum follower_state send_player_chunk(struct follower *follower)
         lobby_original_send_changes(player);
         return FOLLOWER_CURRENT;
     }
-    if (player->seen < subscribers_of_player(player)->forgotten)
+    if (player->seen < subscribers_of_player(player)->forgotten) {
         return FOLLOWER_BACKLOGGED;
+    }
     return send_missed_lines(player) ? FOLLOWER_CURRENT : FOLLOWER_CATCHING_UP;
 }
 
@@ -133,9 +138,10 @@ static void write_iteration_lines(struct lobby_iteration *iteration,
 {
     struct writer text = {0};
 
-    for (struct line *line = lobby_subscribers_first_after(subscribers, iteration->before);
-         line != NULL; line = lobby_subscribers_next(subscribers, line))
+    for (struct line *line = lobby_subscribers_first_after(subscribers, iteration->before); line;
+         line = lobby_subscribers_next(subscribers, line)) {
         write_line(&text, line, iteration->before, iteration->counts);
+    }
     iteration->frame = frame_create(writer_bytes_written(&text));
     writer_free(&text);
 }
@@ -150,10 +156,12 @@ static void send_iteration_lines(struct follower *follower, void *changes)
         lobby_original_send_changes(player);
         return;
     }
-    if (iteration->frame == NULL)
+    if (!iteration->frame) {
         write_iteration_lines(iteration, subscribers);
-    if (iteration->frame->len > 0)
+    }
+    if (iteration->frame->len > 0) {
         conn_send_frame(player->session->conn, iteration->frame);
+    }
     count_lobby_pushes(iteration->counts);
     player->seen = subscribers->stamp;
 }
@@ -194,10 +202,11 @@ static void on_player_reached(void *arg, bool known, bool stale)
     struct player *player = arg;
 
     player->follower.read = NULL;
-    if (known)
+    if (known) {
         follower_list_serve(&subscribers_of_player(player)->players);
-    else
+    } else {
         lobby_end_with(player->session, LOBBY_CODE_UNAVAILABLE, "the map does not answer");
+    }
 }
 
 void lobby_player_begin(struct lobby_session *session)
@@ -211,7 +220,7 @@ void lobby_player_begin(struct lobby_session *session)
     player->session = session;
     follower_init(&player->follower);
     why = lobby_subscribers_watch(subscribers);
-    if (why != NULL) {
+    if (why) {
         lobby_end_with(session, LOBBY_CODE_UNAVAILABLE, why);
         return;
     }
@@ -226,8 +235,9 @@ void lobby_player_free(struct lobby_session *session)
 
     session->player = NULL;
     follower_stop(&session->port->subscribers->players, &player->follower);
-    if (!lobby_is_json(session))
+    if (!lobby_is_json(session)) {
         lobby_original_free_places(player);
+    }
     free(player);
     lobby_subscribers_release(session->port->subscribers);
 }
@@ -239,8 +249,9 @@ void lobby_player_drained(struct player *player)
 
 void lobby_player_ended(struct player *player)
 {
-    if (player->follower.state != FOLLOWER_BACKLOGGED)
+    if (player->follower.state != FOLLOWER_BACKLOGGED) {
         end_half_closed(player);
-    else
+    } else {
         player->last = true;
+    }
 }

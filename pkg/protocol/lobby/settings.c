@@ -32,8 +32,9 @@ static const char *check_from(const char *value)
 {
     char *error = udp_check(value);
 
-    if (error == NULL)
+    if (!error) {
         return NULL;
+    }
     free(error);
     return "an address and port to send from are expected, as in *:0 or 192.0.2.1:0";
 }
@@ -114,7 +115,8 @@ static bool has_passwords(const char *lines)
 const char *lobby_settings_check(const struct lobby_settings *settings, enum lobby_role role)
 {
     if (role != LOBBY_FOR_CLIENTS && *settings->password == 0 &&
-        !has_passwords(settings->passwords))
+        !has_passwords(settings->passwords)) {
         return "a lobby for game servers needs lobby.password, or a password in lobby.passwords";
+    }
     return NULL;
 }

@@ -64,28 +64,31 @@ static void drop_oldest_gone_line(struct lobby_subscribers *subscribers)
 {
     struct line *line = list_entry(subscribers->gone.next, struct line, in_gone);
 
-    if (subscribers->forgotten < line->stamp)
+    if (subscribers->forgotten < line->stamp) {
         subscribers->forgotten = line->stamp;
+    }
     subscribers->gone_count--;
     free_line(line);
 }
 
 static void remove_line(struct lobby_subscribers *subscribers, struct line *line)
 {
-    assert(subscribers->lines != NULL); /* it is one of them */
+    assert(subscribers->lines); /* it is one of them */
     HASH_DEL(subscribers->lines, line);
     line->gone = true;
     mark_line_changed(subscribers, line);
     list_append(&subscribers->gone, &line->in_gone);
-    if (++subscribers->gone_count > GONE_MAX)
+    if (++subscribers->gone_count > GONE_MAX) {
         drop_oldest_gone_line(subscribers);
+    }
 }
 
 static void free_lines(struct lobby_subscribers *subscribers)
 {
     HASH_CLEAR(hh, subscribers->lines);
-    LIST_FOREACH (node, &subscribers->changes)
+    LIST_FOREACH (node, &subscribers->changes) {
         free_line(list_entry(node, struct line, link));
+    }
     subscribers->gone_count = 0;
     subscribers->forgotten = subscribers->stamp;
     frame_unref(&subscribers->all);
@@ -101,8 +104,9 @@ static bool is_wanted_always(struct bytes name)
                                         "map",     "protocol"};
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (bytes_equal(name, bytes_from_string(names[i])))
+        if (bytes_equal(name, bytes_from_string(names[i]))) {
             return true;
+        }
     }
     return false;
 }
@@ -119,11 +123,13 @@ static bool write_fitting_server(struct writer *text, struct gameserver *gameser
     size_t kept = 0;
 
     lobby_write_server(text, &gameserver->server);
-    if (line_fits(text))
+    if (line_fits(text)) {
         return true;
+    }
     for (size_t i = 0; i < infos->property_count; i++) {
-        if (is_wanted_always(infos->properties[i].name))
+        if (is_wanted_always(infos->properties[i].name)) {
             gameserver->properties[kept++] = infos->properties[i];
+        }
     }
     infos->property_count = kept;
     writer_reset(text);
@@ -144,19 +150,21 @@ static void set_server_line(struct lobby_subscribers *subscribers, struct line *
         log_limited(LOG_WARN, &subscribers->unfit_limit, "server_not_sent",
                     LOG_BYTES("id", gameserver->server.id),
                     LOG_STRING("reason", "too long for a line"));
-        if (line != NULL)
+        if (line) {
             remove_line(subscribers, line);
+        }
         return;
     }
     has_packet = lobby_original_write(gameserver, packet);
-    if (line != NULL && line->has_packet == has_packet &&
+    if (line && line->has_packet == has_packet &&
         (!has_packet || memcmp(line->packet, packet, sizeof packet) == 0) &&
         bytes_equal(writer_bytes_written(&line->text), writer_bytes_written(&text))) {
         writer_free(&text);
         return;
     }
-    if (line == NULL)
+    if (!line) {
         line = add_server_line(subscribers, gameserver->server.id);
+    }
     writer_free(&line->text);
     line->text = text;
     line->has_packet = has_packet;
@@ -172,7 +180,7 @@ static void update_server_line(struct lobby_subscribers *subscribers, const stru
     if (gameserver_read(entry, &gameserver)) {
         set_server_line(subscribers, line, &gameserver);
         gameserver_free(&gameserver);
-    } else if (line != NULL) {
+    } else if (line) {
         remove_line(subscribers, line);
     }
 }
@@ -188,11 +196,13 @@ static void update_server_lines(struct lobby_subscribers *subscribers)
     struct map_entry *const *entries = map_view_sorted(view, &count);
 
     HASH_ITER (hh, subscribers->lines, line, next) {
-        if (map_view_find(view, (struct bytes){(uint8_t *)line->id, line->id_len}) == NULL)
+        if (!map_view_find(view, (struct bytes){(uint8_t *)line->id, line->id_len})) {
             remove_line(subscribers, line);
+        }
     }
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         update_server_line(subscribers, entries[i]);
+    }
 }
 
 static const char too_large[] = "there are more servers than view.max_entries";
@@ -218,13 +228,16 @@ static void on_lobby_view_changed(struct map_watcher *watcher, const struct map_
     for (size_t i = 0; i < changes->closed_count; i++) {
         struct line *line = find_server_line(subscribers, changes->closed[i]);
 
-        if (line != NULL)
+        if (line) {
             remove_line(subscribers, line);
+        }
     }
-    for (size_t i = 0; i < changes->changed_count; i++)
+    for (size_t i = 0; i < changes->changed_count; i++) {
         update_server_line(subscribers, changes->changed[i]);
-    if (subscribers->stamp != before)
+    }
+    if (subscribers->stamp != before) {
         lobby_players_send_changes(subscribers, before);
+    }
 }
 
 static void on_lobby_view_live(struct map_watcher *watcher)
@@ -233,8 +246,9 @@ static void on_lobby_view_live(struct map_watcher *watcher)
     const uint64_t before = subscribers->stamp;
 
     update_server_lines(subscribers);
-    if (subscribers->stamp != before)
+    if (subscribers->stamp != before) {
         lobby_players_send_changes(subscribers, before);
+    }
     follower_list_resume(&subscribers->players);
 }
 
@@ -247,8 +261,9 @@ struct lobby_subscribers *lobby_subscribers_of(struct lobby_service *service,
 
     LIST_FOREACH (node, &service->subscriber_lists) {
         subscribers = list_entry(node, struct lobby_subscribers, link);
-        if (subscribers->space == space)
+        if (subscribers->space == space) {
             return subscribers;
+        }
     }
     subscribers = mem_zalloc(1, sizeof *subscribers);
     subscribers->service = service;
@@ -277,19 +292,23 @@ const char *lobby_subscribers_watch(struct lobby_subscribers *subscribers)
 {
     const char *why = NULL;
 
-    if (subscribers->watcher.view != NULL)
+    if (subscribers->watcher.view) {
         return NULL;
-    if (map_watch(subscribers->space, &subscribers->watcher, &why) == NULL)
+    }
+    if (!map_watch(subscribers->space, &subscribers->watcher, &why)) {
         return why;
-    if (map_view_is_live(subscribers->watcher.view))
+    }
+    if (map_view_is_live(subscribers->watcher.view)) {
         update_server_lines(subscribers);
+    }
     return NULL;
 }
 
 void lobby_subscribers_release(struct lobby_subscribers *subscribers)
 {
-    if (!follower_list_is_empty(&subscribers->players))
+    if (!follower_list_is_empty(&subscribers->players)) {
         return;
+    }
     map_unwatch(&subscribers->watcher);
     free_lines(subscribers);
 }
@@ -303,12 +322,13 @@ static void write_all_lines(const struct lobby_subscribers *subscribers, struct 
     LIST_FOREACH (node, &subscribers->changes) {
         const struct line *line = list_entry(node, struct line, link);
 
-        if (!line->gone)
+        if (!line->gone) {
             texts[used++] = writer_bytes_written(&line->text);
+        }
     }
-    do
+    do {
         done += lobby_write_servers_of(to, texts + done, used - done, LOBBY_LINE_MAX);
-    while (done < used);
+    } while (done < used);
     free(texts);
 }
 
@@ -316,8 +336,9 @@ struct frame *lobby_subscribers_all(struct lobby_subscribers *subscribers)
 {
     struct writer text = {0};
 
-    if (subscribers->all != NULL && subscribers->all_stamp == subscribers->stamp)
+    if (subscribers->all && subscribers->all_stamp == subscribers->stamp) {
         return subscribers->all;
+    }
     frame_unref(&subscribers->all);
     write_all_lines(subscribers, &text);
     subscribers->all = frame_create(writer_bytes_written(&text));
@@ -332,8 +353,9 @@ struct line *lobby_subscribers_first_after(const struct lobby_subscribers *subsc
     const struct list *node = &subscribers->changes;
 
     while (node->prev != &subscribers->changes &&
-           list_entry(node->prev, struct line, link)->stamp > stamp)
+           list_entry(node->prev, struct line, link)->stamp > stamp) {
         node = node->prev;
+    }
     return node != &subscribers->changes ? list_entry(node, struct line, link) : NULL;
 }
 

@@ -31,12 +31,13 @@ static struct verifier *verifier_of(struct lobby_service *service)
     struct verifier *verifier = service->verifier;
     char *error = NULL;
 
-    if (verifier != NULL)
+    if (verifier) {
         return verifier;
+    }
     verifier = mem_zalloc(1, sizeof *verifier);
     verifier->udp = udp_create(service->common.loop, service->settings->verify_from, service->udp,
                                DATAGRAM_MAX, on_verify_packet, verifier, &error);
-    if (verifier->udp == NULL) {
+    if (!verifier->udp) {
         log_limited(LOG_ERROR, &service->refused_limit, "lobby_verify_unavailable",
                     LOG_STRING("err", error));
         free(error);
@@ -52,8 +53,9 @@ void lobby_verifier_destroy(struct verifier **pointer)
     struct verifier *verifier = *pointer;
 
     *pointer = NULL;
-    if (verifier == NULL)
+    if (!verifier) {
         return;
+    }
     udp_destroy(&verifier->udp);
     free(verifier);
 }
@@ -97,7 +99,7 @@ void lobby_verify_begin(struct game *game)
 {
     struct lobby_service *service = game->session->port->service;
 
-    if (verifier_of(service) == NULL) {
+    if (!verifier_of(service)) {
         lobby_end_with(game->session, LOBBY_CODE_UNAVAILABLE,
                        "this front-end cannot send datagrams");
         return;
@@ -111,8 +113,9 @@ void lobby_verify_begin(struct game *game)
 
 void lobby_verify_end(struct game *game)
 {
-    if (game->verify_timer != NULL)
+    if (game->verify_timer) {
         loop_timer_destroy(&game->verify_timer);
+    }
 }
 
 /* It may be returned as often as it was sent. */
@@ -124,8 +127,9 @@ void lobby_verify_check(struct game *game, uint64_t number)
         lobby_refuse(game->session, LOBBY_CODE_BAD_NUMBER, "not the number that was sent");
         return;
     }
-    if (game->verified)
+    if (game->verified) {
         return;
+    }
     metrics_add(METRIC_LOBBY_VERIFIED, 1);
     lobby_verify_end(game);
     lobby_game_verified(game);

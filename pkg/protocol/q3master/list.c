@@ -34,8 +34,9 @@ static struct q3master_entry *add_master_entry(struct q3master_list *list, struc
 static void count_registered(struct q3master_list *list, struct q3master_entry *entry,
                              bool registered)
 {
-    if (registered == entry->registered)
+    if (registered == entry->registered) {
         return;
+    }
     entry->registered = registered;
     if (!registered) {
         slots_release(&list->registered, &entry->server.address);
@@ -49,8 +50,9 @@ static void count_registered(struct q3master_list *list, struct q3master_entry *
 
 static void add_to_listed(struct q3master_list *list, struct q3master_entry *entry)
 {
-    if (entry->listed)
+    if (entry->listed) {
         return;
+    }
     if (list->listed_count == list->listed_capacity) {
         list->listed_capacity = list->listed_capacity > 0 ? 2 * list->listed_capacity : 64;
         list->listed = mem_realloc(list->listed, list->listed_capacity * sizeof *list->listed);
@@ -63,8 +65,9 @@ static void add_to_listed(struct q3master_list *list, struct q3master_entry *ent
 
 static void remove_from_listed(struct q3master_list *list, struct q3master_entry *entry)
 {
-    if (!entry->listed)
+    if (!entry->listed) {
         return;
+    }
     entry->listed = false;
     list->listed[entry->place] = list->listed[--list->listed_count];
     list->listed[entry->place]->place = entry->place;
@@ -103,8 +106,9 @@ static void describe_master_entry(struct q3master_list *list, struct q3master_en
     }
     game = mem_alloc(server->game.len + server->gametype.len + 1);
     memcpy(game, server->game.data, server->game.len);
-    if (server->gametype.len > 0)
+    if (server->gametype.len > 0) {
         memcpy(game + server->game.len, server->gametype.data, server->gametype.len);
+    }
     free(entry->game);
     entry->game = game;
     entry->server = *server;
@@ -117,8 +121,9 @@ static void describe_master_entry(struct q3master_list *list, struct q3master_en
 /* It decides which game a query without a name means. */
 static void set_implied(struct q3master_list *list, struct q3master_entry *entry, bool implied)
 {
-    if (entry->implied != implied)
+    if (entry->implied != implied) {
         list->generation++;
+    }
     entry->implied = implied;
 }
 
@@ -129,11 +134,12 @@ static void update_master_entry(struct q3master_list *list, const struct map_ent
     struct gameserver gameserver;
 
     if (!gameserver_read(map_entry, &gameserver)) {
-        if (entry != NULL)
+        if (entry) {
             drop_master_entry(list, entry);
+        }
         return;
     }
-    if (entry == NULL) {
+    if (!entry) {
         entry = add_master_entry(list, id);
         entry->server.address = gameserver.address;
     }
@@ -141,12 +147,14 @@ static void update_master_entry(struct q3master_list *list, const struct map_ent
     entry->since = gameserver.server.since;
     set_implied(list, entry,
                 bytes_equal(map_entry_field(map_entry, "implied"), BYTES_LITERAL("1")));
-    if (entry->leaving_until <= loop_now_ms(list->service->loop))
+    if (entry->leaving_until <= loop_now_ms(list->service->loop)) {
         count_registered(list, entry, map_entry_field(map_entry, "registered").data != NULL);
-    if (gameserver.in_master)
+    }
+    if (gameserver.in_master) {
         describe_master_entry(list, entry, &gameserver.master);
-    else
+    } else {
         remove_from_listed(list, entry);
+    }
     gameserver_free(&gameserver);
 }
 
@@ -157,11 +165,13 @@ static void on_master_view_changed(struct map_watcher *watcher, const struct map
     for (size_t i = 0; i < changes->closed_count; i++) {
         struct q3master_entry *entry = q3master_list_find(list, changes->closed[i]);
 
-        if (entry != NULL)
+        if (entry) {
             drop_master_entry(list, entry);
+        }
     }
-    for (size_t i = 0; i < changes->changed_count; i++)
+    for (size_t i = 0; i < changes->changed_count; i++) {
         update_master_entry(list, changes->changed[i]);
+    }
 }
 
 static void on_master_view_live(struct map_watcher *watcher)
@@ -170,8 +180,9 @@ static void on_master_view_live(struct map_watcher *watcher)
     size_t entry_count;
     struct map_entry *const *entries = map_view_sorted(list->view, &entry_count);
 
-    for (size_t i = 0; i < entry_count; i++)
+    for (size_t i = 0; i < entry_count; i++) {
         update_master_entry(list, entries[i]);
+    }
 }
 
 static void on_pending_expired(void *arg, struct loop_pending *pending, int result)
@@ -193,8 +204,9 @@ void q3master_list_expect(struct q3master_list *list, struct bytes id,
 static bool is_registered_before(const struct q3master_entry *entry,
                                  const struct q3master_entry *than)
 {
-    if (!than || entry->since != than->since)
+    if (!than || entry->since != than->since) {
         return !than || entry->since < than->since;
+    }
     return bytes_compare((struct bytes){(const uint8_t *)entry->id, entry->id_len},
                          (struct bytes){(const uint8_t *)than->id, than->id_len}) < 0;
 }
@@ -207,17 +219,22 @@ struct bytes q3master_list_game(const struct q3master_list *list, int32_t protoc
     for (size_t i = 0; i < list->listed_count; i++) {
         const struct q3master_entry *entry = list->listed[i];
 
-        if (entry->server.protocol != protocol)
+        if (entry->server.protocol != protocol) {
             continue;
-        if (entry->implied && known && bytes_equal(entry->server.game, bytes_from_string(known)))
+        }
+        if (entry->implied && known && bytes_equal(entry->server.game, bytes_from_string(known))) {
             return entry->server.game;
-        if (entry->implied && is_registered_before(entry, implied))
+        }
+        if (entry->implied && is_registered_before(entry, implied)) {
             implied = entry;
-        if (is_registered_before(entry, any))
+        }
+        if (is_registered_before(entry, any)) {
             any = entry;
+        }
     }
-    if (implied)
+    if (implied) {
         return implied->server.game;
+    }
     return any && !known ? any->server.game : (struct bytes){0};
 }
 
@@ -227,8 +244,9 @@ void q3master_list_note_probe(struct q3master_list *list, struct bytes id)
 {
     struct q3master_entry *entry = q3master_list_find(list, id);
 
-    if (entry)
+    if (entry) {
         entry->probed_ms = loop_now_ms(list->service->loop);
+    }
 }
 
 /* Servers that do not answer probes are evicted before those that do, then the newest first. */
@@ -239,11 +257,13 @@ static bool goes_before(const struct q3master_list *list, const struct q3master_
     const bool silent = entry->probed_ms > 0 && now - entry->probed_ms < PROBE_ANSWER_MS;
     const bool other_silent = than->probed_ms > 0 && now - than->probed_ms < PROBE_ANSWER_MS;
 
-    if (silent != other_silent)
+    if (silent != other_silent) {
         return silent;
+    }
     /* An entry that is not in the view yet has no time: it is the newest. */
-    if (loop_pending_is_waiting(&entry->pending) || loop_pending_is_waiting(&than->pending))
+    if (loop_pending_is_waiting(&entry->pending) || loop_pending_is_waiting(&than->pending)) {
         return loop_pending_due_ms(&entry->pending) >= loop_pending_due_ms(&than->pending);
+    }
     return is_registered_before(than, entry);
 }
 
@@ -253,14 +273,16 @@ struct q3master_entry *q3master_list_evict(struct q3master_list *list,
     const struct list *members = shares_give_way(&list->shares, newcomer);
     struct q3master_entry *first = NULL;
 
-    if (!members)
+    if (!members) {
         return NULL;
+    }
     LIST_FOREACH (node, members) {
         struct share *share = list_entry(node, struct share, link);
         struct q3master_entry *entry = list_entry(share, struct q3master_entry, share);
 
-        if (!first || goes_before(list, entry, first))
+        if (!first || goes_before(list, entry, first)) {
             first = entry;
+        }
     }
     assert(first); /* a prefix without members has been freed */
     count_registered(list, first, false);
@@ -277,8 +299,9 @@ struct q3master_list *q3master_list_get(struct q3master_service *service, struct
 
     LIST_FOREACH (node, &service->lists) {
         list = list_entry(node, struct q3master_list, link);
-        if (list->space == space)
+        if (list->space == space) {
             return list;
+        }
     }
     list = mem_zalloc(1, sizeof *list);
     list->service = service;
@@ -287,7 +310,7 @@ struct q3master_list *q3master_list_get(struct q3master_service *service, struct
     list->watcher.changed = on_master_view_changed;
     list->watcher.live = on_master_view_live;
     list->view = map_watch(space, &list->watcher, why);
-    if (list->view == NULL) {
+    if (!list->view) {
         free(list);
         return NULL;
     }
@@ -296,8 +319,9 @@ struct q3master_list *q3master_list_get(struct q3master_service *service, struct
     list->prober.probe = q3master_probe;
     registration_add_prober(space, &list->prober);
     list_append(&service->lists, &list->link);
-    if (map_view_is_live(list->view))
+    if (map_view_is_live(list->view)) {
         on_master_view_live(&list->watcher);
+    }
     return list;
 }
 
@@ -305,12 +329,14 @@ void q3master_list_release(struct q3master_list *list)
 {
     struct q3master_entry *entry, *next;
 
-    if (!list_is_empty(&list->ports))
+    if (!list_is_empty(&list->ports)) {
         return;
+    }
     registration_remove_prober(&list->prober);
     map_unwatch(&list->watcher);
-    HASH_ITER (hh, list->entries, entry, next)
+    HASH_ITER (hh, list->entries, entry, next) {
         drop_master_entry(list, entry);
+    }
     loop_pending_set_destroy(&list->pending);
     free(list->listed);
     list_remove(&list->link);

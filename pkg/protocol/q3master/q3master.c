@@ -39,8 +39,9 @@ static void load_secret(struct q3master_service *service)
     uint8_t secret[COOKIE_SECRET_SIZE];
 
     if (*text == '\0') {
-        if (service->secret == NULL)
+        if (!service->secret) {
             service->secret = map_secret_create(service->map, "q3master", on_secret, service);
+        }
         return;
     }
     map_secret_destroy(&service->secret);
@@ -57,8 +58,9 @@ static void fill_output(struct q3master_service *service, int64_t rate, int64_t 
     const int64_t added =
         elapsed >= 1000000 ? rate : (int64_t)((double)rate * (double)elapsed / 1e6);
 
-    if (added <= 0)
+    if (added <= 0) {
         return;
+    }
     service->output_us = now;
     service->output = service->output + added > most ? most : service->output + added;
 }
@@ -71,11 +73,13 @@ bool q3master_may_send(struct q3master_service *service, size_t bytes, enum q3ma
                          : rank == Q3MASTER_RANK_SELDOM ? most / 8
                                                         : 0;
 
-    if (rate == 0)
+    if (rate == 0) {
         return true;
+    }
     fill_output(service, rate, most);
-    if (service->output - (int64_t)bytes < kept)
+    if (service->output - (int64_t)bytes < kept) {
         return false;
+    }
     service->output -= (int64_t)bytes;
     return true;
 }
@@ -96,8 +100,9 @@ static void send_list(struct q3master_port *port, const struct udp_path *path,
         reply, count > 1
                    ? random_keyed_hash(&service->list_start, sizeof service->list_start) % count
                    : 0);
-    while ((slice_count = q3master_reply_next(reply, &walk, slices)) > 0)
+    while ((slice_count = q3master_reply_next(reply, &walk, slices)) > 0) {
         udp_send_slices(port->udp, path, q3master_reply_frame(reply), slices, slice_count);
+    }
     metrics_add(METRIC_Q3MASTER_REPLIES, 1);
 }
 
@@ -128,12 +133,13 @@ static void handle_query(struct q3master_port *port, const struct udp_path *path
         return;
     }
     list = q3master_replies_get(port, query);
-    if (list->reply == NULL)
+    if (!list->reply) {
         q3master_drop(service, &path->peer, METRIC_Q3MASTER_DROPPED_GAME, "game");
-    else if (!q3master_may_send(service, list->size, rank_of(port, &path->peer)))
+    } else if (!q3master_may_send(service, list->size, rank_of(port, &path->peer))) {
         q3master_drop(service, &path->peer, METRIC_Q3MASTER_DROPPED_OUTPUT, "output");
-    else
+    } else {
         send_list(port, path, list->reply);
+    }
 }
 
 /* Receiving. */
@@ -193,8 +199,9 @@ static bool read_mapping(char *word, struct q3master_mapping *mapping)
 {
     char *equals = strchr(word, '=');
 
-    if (equals == NULL)
+    if (!equals) {
         return false;
+    }
     *equals = '\0';
     return address_parse_ip(word, &mapping->from) && address_parse_ip(equals + 1, &mapping->to) &&
            mapping->from.family == mapping->to.family;
@@ -207,11 +214,12 @@ bool q3master_map_read(const char *text, struct q3master_mapping **mappings, siz
     size_t used = 0;
     bool good = true;
 
-    for (char *word = strtok_r(words, " ,\n", &saved); word != NULL && good;
-         word = strtok_r(NULL, " ,\n", &saved))
+    for (char *word = strtok_r(words, " ,\n", &saved); word && good;
+         word = strtok_r(NULL, " ,\n", &saved)) {
         good = read_mapping(word, &all[used++]);
+    }
     free(words);
-    if (!good || mappings == NULL) {
+    if (!good || !mappings) {
         free(all);
         return good;
     }
@@ -234,7 +242,7 @@ static void read_master_settings(struct q3master_port *port)
     port->mappings = NULL;
     port->games = q3games_create(settings->games, settings->accept, settings->reject, &error);
     good = q3master_map_read(settings->map, &port->mappings, &port->mapping_count);
-    assert(port->games != NULL && good);
+    assert(port->games && good);
     (void)good;
 }
 
@@ -243,8 +251,9 @@ static void free_port(struct q3master_port *port)
     struct q3master_list *list = port->list;
 
     list_remove(&port->in_list);
-    if (list != NULL)
+    if (list) {
         q3master_list_release(list);
+    }
     q3master_replies_clear(&port->replies);
     q3games_destroy(&port->games);
     free(port->mappings);
@@ -265,7 +274,7 @@ struct q3master_port *q3master_port_create(struct q3master_service *service,
     port->settings = settings;
     read_master_settings(port);
     port->list = q3master_list_get(service, space, &why);
-    if (port->list == NULL) {
+    if (!port->list) {
         *error = mem_strdup(why);
         free_port(port);
         return NULL;
@@ -273,7 +282,7 @@ struct q3master_port *q3master_port_create(struct q3master_service *service,
     list_append(&port->list->ports, &port->in_list);
     port->udp =
         udp_create(service->loop, where, udp, Q3MASTER_PACKET_MAX, on_master_packet, port, error);
-    if (port->udp == NULL) {
+    if (!port->udp) {
         free_port(port);
         return NULL;
     }
@@ -288,8 +297,9 @@ void q3master_port_destroy(struct q3master_port **pointer)
     struct q3master_port *port = *pointer;
 
     *pointer = NULL;
-    if (port == NULL)
+    if (!port) {
         return;
+    }
     udp_destroy(&port->udp);
     free_port(port);
 }
@@ -311,8 +321,9 @@ static void on_master_bans_changed(struct bans_watcher *watcher)
 {
     struct q3master_service *service = list_entry(watcher, struct q3master_service, bans_watcher);
 
-    LIST_FOREACH (node, &service->lists)
+    LIST_FOREACH (node, &service->lists) {
         q3master_list_ban(list_entry(node, struct q3master_list, link));
+    }
 }
 
 struct q3master_service *q3master_service_create(struct map *map, struct bans *bans,
@@ -341,8 +352,9 @@ void q3master_service_destroy(struct q3master_service **pointer)
     struct q3master_service *service = *pointer;
 
     *pointer = NULL;
-    if (service == NULL)
+    if (!service) {
         return;
+    }
     assert(list_is_empty(&service->lists));
     bans_unwatch(&service->bans_watcher);
     map_secret_destroy(&service->secret);
@@ -355,6 +367,7 @@ void q3master_service_destroy(struct q3master_service **pointer)
 
 void q3master_service_reload(struct q3master_service *service)
 {
-    if (!list_is_empty(&service->lists))
+    if (!list_is_empty(&service->lists)) {
         load_secret(service);
+    }
 }

@@ -35,8 +35,9 @@ static struct address gameserver_address(const struct q3master_port *port,
     for (size_t i = 0; i < port->mapping_count; i++) {
         struct address address = port->mappings[i].to;
 
-        if (!address_same_ip(&port->mappings[i].from, peer))
+        if (!address_same_ip(&port->mappings[i].from, peer)) {
             continue;
+        }
         address.port = peer->port;
         return address;
     }
@@ -56,8 +57,9 @@ static bool may_be_listed(struct q3master_port *port, const struct address *peer
 {
     const struct address address = gameserver_address(port, peer);
 
-    if (!is_loopback(&address) || port->settings->allow_loopback)
+    if (!is_loopback(&address) || port->settings->allow_loopback) {
         return true;
+    }
     q3master_drop(port->service, peer, METRIC_Q3MASTER_DROPPED_LOOPBACK, "loopback");
     return false;
 }
@@ -65,8 +67,9 @@ static bool may_be_listed(struct q3master_port *port, const struct address *peer
 static bool is_game_accepted(struct q3master_port *port, const struct address *peer,
                              struct bytes game)
 {
-    if (q3games_accepts(port->games, game))
+    if (q3games_accepts(port->games, game)) {
         return true;
+    }
     q3master_drop(port->service, peer, METRIC_Q3MASTER_DROPPED_GAME, "game");
     return false;
 }
@@ -81,10 +84,12 @@ static bool probe_soon(struct q3master_port *port, const struct address *peer)
     const struct q3master_entry *entry =
         q3master_list_find(port->list, bytes_from_string(address_format(&address, id)));
 
-    if (entry == NULL || !entry->registered)
+    if (!entry || !entry->registered) {
         return false;
-    if (!loop_pending_is_waiting(&entry->pending))
+    }
+    if (!loop_pending_is_waiting(&entry->pending)) {
         registration_probe_soon(port->list->space, bytes_from_string(id), NULL, NULL);
+    }
     return true;
 }
 
@@ -107,11 +112,13 @@ void q3master_handle_heartbeat(struct q3master_port *port, const struct udp_path
         return;
     }
     if (!may_be_listed(port, &path->peer) ||
-        (game != NULL && !is_game_accepted(port, &path->peer, bytes_from_string(game))))
+        (game && !is_game_accepted(port, &path->peer, bytes_from_string(game)))) {
         return;
-    if (!probe_soon(port, &path->peer) && meaning == Q3GAMES_TAG_FLATLINE)
+    }
+    if (!probe_soon(port, &path->peer) && meaning == Q3GAMES_TAG_FLATLINE) {
         return; /* it is not listed anyway */
-    send_getinfo(port, path, game != NULL ? game : "");
+    }
+    send_getinfo(port, path, game ? game : "");
 }
 
 /* In a full list, the network with the most servers loses one to a network with fewer. */
@@ -120,8 +127,9 @@ static bool evict_for_newcomer(struct q3master_port *port, const struct address 
     const struct q3master_entry *entry = q3master_list_evict(port->list, newcomer);
     char text[ADDRESS_TEXT_SIZE];
 
-    if (!entry)
+    if (!entry) {
         return false;
+    }
     metrics_add(METRIC_Q3MASTER_EVICTED, 1);
     log_limited(LOG_INFO, &port->service->evicted_limit, "server_evicted",
                 LOG_BYTES("server", ((struct bytes){(const uint8_t *)entry->id, entry->id_len})),
@@ -174,9 +182,10 @@ static void register_game(struct q3master_port *port, const struct udp_path *pat
     address_format(&address, id);
     address_format(&path->peer, from);
     entry = q3master_list_find(port->list, bytes_from_string(id));
-    if (entry == NULL) {
-        if (!may_register_one_more(port, &path->peer, &address))
+    if (!entry) {
+        if (!may_register_one_more(port, &path->peer, &address)) {
             return;
+        }
         q3master_list_expect(port->list, bytes_from_string(id), &address);
         log_limited(LOG_INFO, &port->service->registered_limit, "server_registered",
                     LOG_STRING("server", id), LOG_BYTES("game", game));
@@ -227,8 +236,9 @@ void q3master_handle_info(struct q3master_port *port, const struct udp_path *pat
         q3master_drop(service, &path->peer, METRIC_Q3MASTER_BAD_GAME, "game");
         return;
     }
-    if (may_be_listed(port, &path->peer) && is_game_accepted(port, &path->peer, game))
+    if (may_be_listed(port, &path->peer) && is_game_accepted(port, &path->peer, game)) {
         register_game(port, path, info, game, implied != NULL);
+    }
 }
 
 /* Probes. */
@@ -238,8 +248,9 @@ static struct q3master_port *port_for(struct q3master_list *list, const struct a
     LIST_FOREACH (node, &list->ports) {
         struct q3master_port *port = list_entry(node, struct q3master_port, in_list);
 
-        if (address->family == ADDRESS_IPV4 ? port->ipv4 : port->ipv6)
+        if (address->family == ADDRESS_IPV4 ? port->ipv4 : port->ipv6) {
             return port;
+        }
     }
     return NULL;
 }
@@ -252,11 +263,13 @@ static const char *context_of(const struct q3master_port *port, const struct map
     size_t count;
     const char *const *contexts = q3games_contexts(port->games, &count);
 
-    if (bytes_equal(map_entry_field(map_entry, "implied"), BYTES_LITERAL("0")))
+    if (bytes_equal(map_entry_field(map_entry, "implied"), BYTES_LITERAL("0"))) {
         return "";
+    }
     for (size_t i = 0; i < count; i++) {
-        if (bytes_equal(game, bytes_from_string(contexts[i])))
+        if (bytes_equal(game, bytes_from_string(contexts[i]))) {
             return contexts[i];
+        }
     }
     return "";
 }
@@ -270,15 +283,18 @@ void q3master_probe(struct registration_prober *prober, struct bytes id, unsigne
     char text[ADDRESS_TEXT_SIZE];
     struct q3master_port *port;
 
-    if (map_entry == NULL || entry == NULL)
+    if (!map_entry || !entry) {
         return;
+    }
     snprintf(text, sizeof text, "%.*s", (int)map_entry_field(map_entry, "address").len,
              (const char *)map_entry_field(map_entry, "address").data);
-    if (!address_parse(text, &path.peer) || path.peer.port == 0)
+    if (!address_parse(text, &path.peer) || path.peer.port == 0) {
         return;
+    }
     port = port_for(list, &path.peer);
-    if (port == NULL || bans_hold(list->service->bans, &path.peer))
+    if (!port || bans_hold(list->service->bans, &path.peer)) {
         return;
+    }
     log_debug("server_probed", LOG_BYTES("server", id), LOG_INT("probe", probe));
     q3master_list_note_probe(list, id);
     send_getinfo(port, &path, context_of(port, map_entry, entry->server.game));
@@ -289,8 +305,9 @@ void q3master_list_ban(struct q3master_list *list)
     struct q3master_entry *entry, *next;
 
     HASH_ITER (hh, list->entries, entry, next) {
-        if (entry->registered && bans_hold(list->service->bans, &entry->server.address))
+        if (entry->registered && bans_hold(list->service->bans, &entry->server.address)) {
             registration_remove(
                 list->space, (struct bytes){(const uint8_t *)entry->id, entry->id_len}, NULL, NULL);
+        }
     }
 }

@@ -27,9 +27,10 @@ static void forget_prepared_reply(struct q3master_replies *replies,
 
 void q3master_replies_clear(struct q3master_replies *replies)
 {
-    while (replies->all != NULL)
+    while (replies->all) {
         forget_prepared_reply(replies,
                               list_entry(replies->used.next, struct q3master_prepared, used));
+    }
 }
 
 static struct q3master_prepared *find_or_add_prepared(struct q3master_port *port,
@@ -41,14 +42,15 @@ static struct q3master_prepared *find_or_add_prepared(struct q3master_port *port
     const size_t len = q3master_query_key(query, key);
 
     HASH_FIND(hh, replies->all, key, len, prepared);
-    if (prepared != NULL) {
+    if (prepared) {
         list_remove(&prepared->used);
         list_append(&replies->used, &prepared->used);
         return prepared;
     }
-    while (replies->all != NULL && HASH_COUNT(replies->all) >= (size_t)port->settings->filters)
+    while (replies->all && HASH_COUNT(replies->all) >= (size_t)port->settings->filters) {
         forget_prepared_reply(replies,
                               list_entry(replies->used.next, struct q3master_prepared, used));
+    }
     prepared = mem_zalloc(1, sizeof *prepared);
     memcpy(prepared->key, key, len);
     prepared->key_len = (uint8_t)len;
@@ -68,8 +70,9 @@ static struct q3master_reply *make(const struct q3master_list *list,
     size_t count = 0;
 
     for (size_t i = 0; i < list->listed_count; i++) {
-        if (q3master_matches(query, &list->listed[i]->server))
+        if (q3master_matches(query, &list->listed[i]->server)) {
             servers[count++] = list->listed[i]->server.address;
+        }
     }
     reply = q3master_reply_create(&options, servers, count);
     free(servers);
@@ -83,12 +86,14 @@ static void prepare(struct q3master_port *port, struct q3master_prepared *prepar
     struct bytes registered = {0};
 
     q3master_reply_destroy(&prepared->reply);
-    if (query.game.data == NULL)
+    if (!query.game.data) {
         registered = q3master_list_game(port->list, query.protocol,
                                         q3games_by_protocol(port->games, query.protocol));
-    if (q3games_settle(port->games, &query, registered))
+    }
+    if (q3games_settle(port->games, &query, registered)) {
         prepared->reply = make(port->list, &query);
-    prepared->size = prepared->reply != NULL ? q3master_reply_size(prepared->reply) : 0;
+    }
+    prepared->size = prepared->reply ? q3master_reply_size(prepared->reply) : 0;
     prepared->generation = port->list->generation;
     prepared->made_ms = now;
 }
@@ -101,7 +106,8 @@ const struct q3master_prepared *q3master_replies_get(struct q3master_port *port,
     const bool is_new = prepared->made_ms == 0;
 
     if (is_new || (prepared->generation != port->list->generation &&
-                   now - prepared->made_ms >= (uint64_t)port->settings->refresh))
+                   now - prepared->made_ms >= (uint64_t)port->settings->refresh)) {
         prepare(port, prepared, *query, now);
+    }
     return prepared;
 }

@@ -86,11 +86,14 @@ const char *q3master_settings_check(const struct q3master_settings *settings)
 
     q3games_destroy(&games);
     free(error);
-    if (error != NULL)
+    if (error) {
         return "q3master.accept and q3master.reject: names of games are expected in one of the two";
-    if (settings->max_output > 0 && settings->max_output < Q3MASTER_OUTPUT_MIN)
+    }
+    if (settings->max_output > 0 && settings->max_output < Q3MASTER_OUTPUT_MIN) {
         return "q3master.max_output is 0 or at least 64KiB";
-    if ((settings->probes + 1) * settings->probe_interval > settings->ttl)
+    }
+    if ((settings->probes + 1) * settings->probe_interval > settings->ttl) {
         return "q3master.ttl must be longer than all its probes take";
+    }
     return NULL;
 }

@@ -15,7 +15,7 @@ void sync_cache_init(struct sync_cache *cache)
 
 static void free_item(struct sync_cache *cache, struct sync_item *item)
 {
-    assert(cache->items != NULL);
+    assert(cache->items);
     HASH_DEL(cache->items, item);
     list_remove(&item->dirty);
     writer_free(&item->names);
@@ -26,8 +26,9 @@ static void free_item(struct sync_cache *cache, struct sync_item *item)
 void sync_cache_clear(struct sync_cache *cache)
 {
     struct sync_item *item, *next;
-    HASH_ITER (hh, cache->items, item, next)
+    HASH_ITER (hh, cache->items, item, next) {
         free_item(cache, item);
+    }
 }
 
 static struct sync_item *find_sync_item(const struct sync_cache *cache, struct bytes id)
@@ -89,7 +90,7 @@ void sync_cache_announce(struct sync_cache *cache, struct bytes id)
 /* It can be sent. */
 static bool is_there(const struct sync_item *item)
 {
-    return !item->gone && item->json != NULL;
+    return !item->gone && item->json;
 }
 
 bool sync_cache_has_news(const struct sync_cache *cache)
@@ -104,7 +105,7 @@ struct bytes sync_item_id(const struct sync_item *item)
 
 struct bytes sync_item_json(const struct sync_item *item)
 {
-    return item->json != NULL ? (struct bytes){item->json, item->json_len} : BYTES_LITERAL("{}");
+    return item->json ? (struct bytes){item->json, item->json_len} : BYTES_LITERAL("{}");
 }
 
 static void add_changed_names(const struct sync_cache *cache, struct sync_item *item,
@@ -188,7 +189,7 @@ struct sync_entry *sync_cache_entries(const struct sync_cache *cache, size_t *co
     struct sync_entry *entries = mem_zalloc(HASH_COUNT(cache->items) + 1, sizeof *entries);
     const struct sync_item *item;
     *count = 0;
-    for (item = cache->items; item != NULL; item = item->hh.next) {
+    for (item = cache->items; item; item = item->hh.next) {
         if (is_there(item)) {
             entries[(*count)++] = (struct sync_entry){sync_item_id(item), sync_item_json(item)};
         }
@@ -208,8 +209,9 @@ void sync_cache_show(struct sync_cache *cache)
 static size_t count_dirty(const struct sync_cache *cache)
 {
     size_t count = 0;
-    LIST_FOREACH (node, &cache->dirty)
+    LIST_FOREACH (node, &cache->dirty) {
         count++;
+    }
     return count;
 }
 
@@ -243,8 +245,9 @@ void sync_cache_collect(const struct sync_cache *cache, struct sync_news *news)
                                .closed = lists + most,
                                .properties = lists + 2 * most,
                                .vanished = lists + 3 * most};
-    LIST_FOREACH (node, &cache->dirty)
+    LIST_FOREACH (node, &cache->dirty) {
         collect_item(news, list_entry(node, struct sync_item, dirty));
+    }
 }
 
 bool sync_news_is_empty(const struct sync_news *news)

@@ -138,7 +138,7 @@ void sync_members_write(struct writer *to, struct bytes object, struct bytes nam
         writer_u8(to, before);
         writer_bytes(to, name);
         writer_u8(to, ':');
-        writer_bytes(to, value.data != NULL ? value : BYTES_LITERAL("null"));
+        writer_bytes(to, value.data ? value : BYTES_LITERAL("null"));
         before = ',';
     }
     if (before == '{') {

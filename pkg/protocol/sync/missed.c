@@ -30,8 +30,9 @@ void sync_missed_destroy(struct sync_missed **pointer)
     if (!missed) {
         return;
     }
-    HASH_ITER (hh, missed->entries, entry, next)
+    HASH_ITER (hh, missed->entries, entry, next) {
         forget_missed_entry(missed, entry);
+    }
     free(missed);
 }
 
@@ -185,12 +186,12 @@ void sync_missed_join(const struct sync_missed *missed, const struct sync_cache 
     if (missed->collects_names) {
         joined->values = mem_zalloc(most + 1, sizeof *joined->values);
     }
-    for (entry = missed->entries; entry != NULL; entry = entry->hh.next) {
+    for (entry = missed->entries; entry; entry = entry->hh.next) {
         join_missed_entry(joined, entry,
                           find_missed_item(cache, (struct bytes){entry->id, entry->id_len}), ends);
     }
     /* The texts do not move from now on. */
-    for (size_t i = 0; joined->values != NULL && i < joined->news.properties_count; i++) {
+    for (size_t i = 0; joined->values && i < joined->news.properties_count; i++) {
         joined->values[i].properties = (struct bytes){joined->texts.data + start, ends[i] - start};
         start = ends[i];
     }

@@ -138,7 +138,7 @@ static void load_sync_view(struct sync_subscribers *subscribers)
     struct map_cursor cursor = {.view = NULL};
     const struct map_entry *entry;
     map_cursor_begin(&cursor, subscribers->watcher.view, MAP_CURSOR_OLDEST);
-    while ((entry = map_cursor_next(&cursor)) != NULL) {
+    while ((entry = map_cursor_next(&cursor))) {
         note_sync_entry(subscribers, entry, true);
     }
     map_cursor_end(&cursor);
@@ -266,9 +266,10 @@ static bool is_sync_view_readable(struct sync_subscribers *subscribers)
 /* Entering clients are refused while the map is too large; members wait until it is not. */
 static void refuse_entering(struct sync_subscribers *subscribers)
 {
-    LIST_FOREACH (node, &subscribers->entering)
+    LIST_FOREACH (node, &subscribers->entering) {
         sync_session_close(list_entry(node, struct sync_session, place), WEBSOCKET_TRY_LATER,
                            too_large);
+    }
 }
 
 /* Where the map could not be read in time it may lack the entries of entering clients. */
@@ -321,7 +322,7 @@ static void on_admit(void *arg)
 static void close_assumed(struct sync_subscribers *subscribers, struct bytes token)
 {
     const struct map_view *view = subscribers->watcher.view;
-    if (!view || map_view_find(view, token) != NULL) {
+    if (!view || map_view_find(view, token)) {
         return;
     }
     sync_cache_close(&subscribers->cache, token);

@@ -37,8 +37,9 @@ void sync_service_destroy(struct sync_service **pointer)
         return;
     }
     protocol_service_free(&service->common);
-    LIST_FOREACH (node, &service->subscriber_lists)
+    LIST_FOREACH (node, &service->subscriber_lists) {
         sync_subscribers_free(list_entry(node, struct sync_subscribers, link));
+    }
     free(service);
 }
 

@@ -173,7 +173,7 @@ void encode_all(struct writer *to, struct writer *translated, struct map_view *v
     const struct map_entry *entry;
     whole_open(&whole);
     map_cursor_begin(&cursor, view, MAP_CURSOR_OLDEST);
-    while ((entry = map_cursor_next(&cursor)) != NULL) {
+    while ((entry = map_cursor_next(&cursor))) {
         whole_add(&whole, entry);
     }
     map_cursor_end(&cursor);
@@ -184,7 +184,7 @@ static void add_update_one(struct writer *to, struct writer *translated,
                            const struct map_entry *entry, const struct map_session *reader)
 {
     struct bytes id = map_entry_id(entry), state = translate_state(entry, translated);
-    if ((reader != NULL && map_entry_owner(entry) == reader) || !fits_packet(id, state)) {
+    if ((reader && map_entry_owner(entry) == reader) || !fits_packet(id, state)) {
         return;
     }
     tracker_write_update_one(to, (uint8_t)map_entry_version(entry), id, state);
@@ -201,7 +201,7 @@ bool encode_push_chunk(struct writer *to, struct writer *translated, struct push
         whole_open(&whole);
     }
     place->began = true;
-    while (to->len < limit && (entry = map_cursor_next(&place->cursor)) != NULL) {
+    while (to->len < limit && (entry = map_cursor_next(&place->cursor))) {
         if (place->left == 0) {
             whole_close(&whole);
             add_update_one(to, translated, entry, reader);

@@ -53,7 +53,7 @@ static struct bytes (*collect_states(struct map_view *view, struct writer *texts
         pairs[i][1].data = NULL; /* which an entry's own state of some length never is */
     }
     for (size_t i = 0; i < *count; i++) {
-        if (pairs[i][1].data == NULL && pairs[i][1].len > 0) {
+        if (!pairs[i][1].data && pairs[i][1].len > 0) {
             pairs[i][1].data = texts->data + at;
             at += pairs[i][1].len;
         }

@@ -36,7 +36,7 @@ static enum rate_verdict hold_update(struct tracker_session *session, struct byt
     struct held *old, *held = mem_alloc(sizeof *held + state.len);
     throttle_session(session);
     old = session->pending->held;
-    *held = (struct held){.skipped = old != NULL ? old->skipped + 1 : 0, .len = state.len};
+    *held = (struct held){.skipped = old ? old->skipped + 1 : 0, .len = state.len};
     if (state.len > 0) {
         memcpy(held->state, state.data, state.len);
     }
@@ -108,7 +108,7 @@ static enum rate_verdict wait_for_rate(struct tracker_session *session)
 
 enum rate_verdict rate_judge(struct tracker_session *session, const struct tracker_message *message)
 {
-    struct held *held = session->pending != NULL ? session->pending->held : NULL;
+    struct held *held = session->pending ? session->pending->held : NULL;
     if (message->type == TRACKER_UPDATE && !tracker_has_ids(session) && session->id) {
         return held != NULL || !rate_admits_write(session) ? hold_update(session, message->state)
                                                            : RATE_GO;

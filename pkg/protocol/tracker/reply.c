@@ -42,7 +42,7 @@ void pending_release(struct tracker_session *session)
 
 size_t reply_count(const struct tracker_session *session)
 {
-    return session->pending != NULL ? session->pending->count : 0;
+    return session->pending ? session->pending->count : 0;
 }
 
 /* Doubles the room, the first at the front. A throttled session makes no requests, so that it is in

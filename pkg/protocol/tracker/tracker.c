@@ -38,8 +38,9 @@ void tracker_service_destroy(struct tracker_service **pointer)
         return;
     }
     protocol_service_free(&service->common);
-    LIST_FOREACH (node, &service->subscriber_lists)
+    LIST_FOREACH (node, &service->subscriber_lists) {
         tracker_subscribers_free(list_entry(node, struct tracker_subscribers, link));
+    }
     rate_free(service);
     free(service);
 }
@@ -276,7 +277,7 @@ static void handle_tracker_close(struct tracker_session *session,
     if (!tracker_has_ids(session)) {
         own = session->id;
         session->id = NULL;
-        id = own != NULL ? bytes_from_string(own) : BYTES_LITERAL("");
+        id = own ? bytes_from_string(own) : BYTES_LITERAL("");
     }
     if (id.len > 0) {
         reply_expect(session, REPLY_CLOSE);

@@ -59,8 +59,8 @@ static void write_all_properties(const struct map_entry *entry, struct writer *t
     if (count > FEW) {
         many = mem_zalloc(count, sizeof *many);
     }
-    count = take_entry_properties(entry, many != NULL ? many : few);
-    sync_write_properties(to, many != NULL ? many : few, count);
+    count = take_entry_properties(entry, many ? many : few);
+    sync_write_properties(to, many ? many : few, count);
     free(many);
 }
 

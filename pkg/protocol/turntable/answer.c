@@ -34,8 +34,9 @@ static bool is_watch_known(const struct watch *watch)
 static void drop_answer(struct presence_answer *answer)
 {
     for (size_t i = 0; i < answer->count; i++) {
-        if (answer->watches[i] != NULL)
+        if (answer->watches[i]) {
             answer->watches[i]->awaited--;
+        }
     }
     list_remove(&answer->of_session);
     loop_pending_cancel(&answer->pending);
@@ -68,16 +69,19 @@ static void send_presence_answer(struct presence_answer *answer)
     size_t known_count = 0, unknown_count = 0;
     for (size_t i = 0; i < answer->count; i++) {
         struct watch *watch = answer->watches[i];
-        if (watch != NULL && is_watch_known(watch))
+        if (watch && is_watch_known(watch)) {
             known[known_count++] = watch;
-        else if (watch != NULL)
+        } else if (watch) {
             unknown[unknown_count++] = watch;
+        }
     }
     drop_answer(answer);
-    if (known_count > 0 || unknown_count == 0)
+    if (known_count > 0 || unknown_count == 0) {
         turntable_presence_send(session, known, known_count);
-    if (unknown_count > 0)
+    }
+    if (unknown_count > 0) {
         send_unknown_error(session, unknown, unknown_count);
+    }
     free(unknown);
     free(known);
 }
@@ -85,8 +89,9 @@ static void send_presence_answer(struct presence_answer *answer)
 static bool is_complete(struct presence_answer *answer)
 {
     while (answer->next < answer->count &&
-           (answer->watches[answer->next] == NULL || is_watch_known(answer->watches[answer->next])))
+           (!answer->watches[answer->next] || is_watch_known(answer->watches[answer->next]))) {
         answer->next++;
+    }
     return answer->next == answer->count;
 }
 
@@ -96,8 +101,9 @@ static void send_complete_answers(struct subscriptions *subscriptions)
     while (!list_is_empty(&subscriptions->answers)) {
         struct presence_answer *answer =
             list_entry(subscriptions->answers.next, struct presence_answer, of_session);
-        if (!is_complete(answer))
+        if (!is_complete(answer)) {
             return;
+        }
         send_presence_answer(answer);
     }
 }
@@ -110,8 +116,9 @@ void turntable_answer_expect(struct subscriptions *subscriptions, struct watch *
     answer->subscriptions = subscriptions;
     answer->count = count;
     memcpy(answer->watches, watches, count * sizeof(struct watch *));
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         watches[i]->awaited++;
+    }
     list_append(&subscriptions->answers, &answer->of_session);
     loop_pending_init(&answer->pending);
     loop_pending_begin(subscribers->answers, &answer->pending,
@@ -123,8 +130,9 @@ void turntable_answer_expect(struct subscriptions *subscriptions, struct watch *
 void turntable_answer_check_soon(struct subscriptions *subscriptions)
 {
     struct turntable_subscribers *subscribers = answering_subscribers(subscriptions);
-    if (!list_is_empty(&subscriptions->answering))
+    if (!list_is_empty(&subscriptions->answering)) {
         return;
+    }
     list_append(&subscribers->answering, &subscriptions->answering);
     loop_defer(subscribers->service->common.loop, LOOP_PHASE_STORE, &subscribers->answer);
 }
@@ -155,16 +163,18 @@ void turntable_answer_forget_removed(struct subscriptions *subscriptions)
     LIST_FOREACH (node, &subscriptions->answers) {
         struct presence_answer *answer = list_entry(node, struct presence_answer, of_session);
         for (size_t i = 0; i < answer->count; i++) {
-            if (answer->watches[i] != NULL && answer->watches[i]->removed)
+            if (answer->watches[i] && answer->watches[i]->removed) {
                 answer->watches[i] = NULL;
+            }
         }
     }
 }
 
 void turntable_answer_drop_all(struct subscriptions *subscriptions)
 {
-    while (!list_is_empty(&subscriptions->answers))
+    while (!list_is_empty(&subscriptions->answers)) {
         drop_answer(list_entry(subscriptions->answers.next, struct presence_answer, of_session));
+    }
 }
 
 void turntable_answer_begin(struct turntable_subscribers *subscribers)

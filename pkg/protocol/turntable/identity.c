@@ -46,31 +46,34 @@ void turntable_identity_begin(struct turntable_session *session,
                               const struct ws_request *ws_request)
 {
     struct credentials *credentials;
-    if (ws_request->tokens == NULL)
+    if (!ws_request->tokens) {
         return;
+    }
     credentials = mem_zalloc(1, sizeof *credentials);
     credentials->tokens = ws_request->tokens;
     session->credentials = credentials;
-    if (ws_request->claims != NULL)
+    if (ws_request->claims) {
         admit_user(session, ws_request->claims);
-    else
+    } else {
         websocket_set_lifetime(session->websocket, auth_verifier_deadline_ms(ws_request->tokens),
                                WEBSOCKET_UNAUTHORIZED, "no token");
+    }
 }
 
 void turntable_identity_end(struct turntable_session *session)
 {
     struct credentials *credentials = session->credentials;
     session->credentials = NULL;
-    if (credentials == NULL)
+    if (!credentials) {
         return;
+    }
     free(credentials->user);
     free(credentials);
 }
 
 bool turntable_identity_is_admitted(const struct turntable_session *session)
 {
-    return session->credentials == NULL || session->credentials->user != NULL;
+    return !session->credentials || session->credentials->user;
 }
 
 static bool refuse_token(struct turntable_session *session, const struct turntable_message *message,
@@ -89,17 +92,20 @@ static bool check_idme_token(struct turntable_session *session,
     const char *why;
     bool good;
     if (!auth_token_check(session->credentials->tokens, message->token, redis_wall_ms(session),
-                          &claims, &why))
+                          &claims, &why)) {
         return refuse_token(session, message, WEBSOCKET_UNAUTHORIZED, why);
-    if (!auth_claims_allow(&claims, map_space_name(session->port->space)))
+    }
+    if (!auth_claims_allow(&claims, map_space_name(session->port->space))) {
         good =
             refuse_token(session, message, WEBSOCKET_FORBIDDEN, "token does not allow this space");
-    else if (!auth_claims_name(&claims, message->user))
+    } else if (!auth_claims_name(&claims, message->user)) {
         good = refuse_token(session, message, WEBSOCKET_FORBIDDEN, "token is another user's");
-    else
+    } else {
         good = true;
-    if (good)
+    }
+    if (good) {
         admit_user(session, &claims);
+    }
     auth_claims_free(&claims);
     return good;
 }
@@ -108,14 +114,18 @@ static bool check_idme_token(struct turntable_session *session,
 static bool is_allowed(struct turntable_session *session, const struct turntable_message *message)
 {
     const struct credentials *credentials = session->credentials;
-    if (credentials == NULL)
+    if (!credentials) {
         return true;
-    if (message->token.data != NULL)
+    }
+    if (message->token.data) {
         return check_idme_token(session, message);
-    if (credentials->user == NULL)
+    }
+    if (!credentials->user) {
         return refuse_token(session, message, WEBSOCKET_UNAUTHORIZED, "no token");
-    if (!bytes_equal(bytes_from_string(credentials->user), message->user))
+    }
+    if (!bytes_equal(bytes_from_string(credentials->user), message->user)) {
         return refuse_token(session, message, WEBSOCKET_FORBIDDEN, "token is another user's");
+    }
     return true;
 }
 
@@ -167,14 +177,15 @@ static void fail_identity(struct turntable_session *session, enum map_result res
     /* Whatever has become of the entry, it is not this session's. */
     map_session_end(&session->map, false);
     turntable_session_move(session, TURNTABLE_SESSION_ANONYMOUS);
-    if (result == MAP_OWNED)
+    if (result == MAP_OWNED) {
         turntable_message_refuse(session, TURNTABLE_CODE_DUPLICATE_LOGIN,
                                  "the user is connected already", command);
-    else if (result == MAP_TAKEN)
+    } else if (result == MAP_TAKEN) {
         turntable_message_refuse(session, TURNTABLE_CODE_TAKEN,
                                  "the id is that of another client's entry", command);
-    else
+    } else {
         turntable_send_result(session, result, "you could not be identified", command);
+    }
 }
 
 static void on_identity_opened(void *arg, enum map_result result, uint64_t version)
@@ -182,18 +193,21 @@ static void on_identity_opened(void *arg, enum map_result result, uint64_t versi
     struct turntable_session *session = arg;
     struct bytes id;
     (void)version;
-    if (session->state != TURNTABLE_SESSION_IDENTIFYING)
+    if (session->state != TURNTABLE_SESSION_IDENTIFYING) {
         return;
+    }
     if (result == MAP_OK) {
         id = map_session_opened_id(session->map);
         memcpy(session->id, id.data, id.len < ID_CLIENT_LENGTH ? id.len : ID_CLIENT_LENGTH);
         turntable_session_move(session, TURNTABLE_SESSION_IDENTIFIED);
-        if (session->port->settings->duplicate_login == TURNTABLE_DUPLICATE_REPLACE)
+        if (session->port->settings->duplicate_login == TURNTABLE_DUPLICATE_REPLACE) {
             presence_drop_other_devices(session->map, turntable_user(session),
                                         turntable_id(session));
+        }
         invite_take_waiting(session->map, turntable_user(session), turntable_user_invited, session);
-        if (turntable_room_start_deferred_join(session))
+        if (turntable_room_start_deferred_join(session)) {
             return;
+        }
     } else {
         fail_identity(session, result);
     }
@@ -221,9 +235,10 @@ void turntable_identity_idme(struct turntable_session *session,
 {
     if (session->state != TURNTABLE_SESSION_ANONYMOUS) {
         /* After a joingame that identified the session, idme of the same user is accepted. */
-        if (!session->joined_first || !bytes_equal(message->user, turntable_user(session)))
+        if (!session->joined_first || !bytes_equal(message->user, turntable_user(session))) {
             turntable_message_refuse(session, TURNTABLE_CODE_IDENTIFIED,
                                      "you are identified already", "idme");
+        }
     } else if (is_allowed(session, message)) {
         session->joined_first = false;
         identify(session, message);
@@ -246,8 +261,10 @@ void turntable_identity_update_status(struct turntable_session *session)
 {
     enum map_status status =
         session->busy || !list_is_empty(&session->rooms) ? MAP_BUSY : MAP_ONLINE;
-    if (status == session->status || session->state != TURNTABLE_SESSION_IDENTIFIED)
+    if (status == session->status || session->state != TURNTABLE_SESSION_IDENTIFIED) {
         return;
-    if (map_session_set_status(session->map, turntable_id(session), status))
+    }
+    if (map_session_set_status(session->map, turntable_id(session), status)) {
         session->status = (uint8_t)status;
+    }
 }

@@ -26,8 +26,9 @@ void turntable_message_refuse(struct turntable_session *session, enum turntable_
                 LOG_STRING("peer", conn_peer_text(turntable_conn(session))),
                 LOG_STRING("code", turntable_code_name(code)), LOG_STRING("reason", why));
     if (error_budget_spend(&session->errors, turntable_now_ms(session), settings->error_window) >=
-        (uint64_t)settings->max_errors)
+        (uint64_t)settings->max_errors) {
         turntable_close(session, WEBSOCKET_POLICY, "too many errors");
+    }
 }
 
 void turntable_send_result(struct turntable_session *session, enum map_result result,
@@ -77,14 +78,15 @@ static void handle_turntable_message(struct turntable_session *session,
 {
     const char *name = turntable_command_name(message->command);
     metrics_add(commands[message->command].metric, 1);
-    if (message->command != TURNTABLE_IDME && !turntable_identity_is_admitted(session))
+    if (message->command != TURNTABLE_IDME && !turntable_identity_is_admitted(session)) {
         turntable_message_refuse(session, TURNTABLE_CODE_UNAUTHORIZED,
                                  "idme with a token comes first", name);
-    else if (commands[message->command].needs_identity &&
-             session->state != TURNTABLE_SESSION_IDENTIFIED)
+    } else if (commands[message->command].needs_identity &&
+               session->state != TURNTABLE_SESSION_IDENTIFIED) {
         turntable_message_refuse(session, TURNTABLE_CODE_NOT_IDENTIFIED, "idme comes first", name);
-    else
+    } else {
         commands[message->command].take(session, message);
+    }
 }
 
 static struct turntable_limits turntable_limits_of(const struct turntable_settings *settings,
@@ -93,8 +95,9 @@ static struct turntable_limits turntable_limits_of(const struct turntable_settin
     struct turntable_limits limits = TURNTABLE_LIMITS_DEFAULT;
     limits.json.bytes = bytes.len; /* ws.max_message limits it */
     /* The ids of a list have a limit of their own. */
-    if (settings->max_ids < (int64_t)(UINT32_MAX - limits.json.values))
+    if (settings->max_ids < (int64_t)(UINT32_MAX - limits.json.values)) {
         limits.json.values += (unsigned)settings->max_ids;
+    }
     limits.ids = (size_t)settings->max_ids;
     limits.room = (size_t)settings->max_room_name;
     limits.actions = (size_t)settings->max_actions;

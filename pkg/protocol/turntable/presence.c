@@ -57,8 +57,9 @@ static void send_watch(struct watch *watch, enum map_status status, struct frame
         watch->of->backlogged = true;
         return;
     }
-    if (*frame == NULL)
+    if (!*frame) {
         *frame = encode_one(presence_name(watch->at.presence), status);
+    }
     watch->sent = (uint8_t)status;
     turntable_send_frame(session, METRIC_TURNTABLE_USERCHANGE, *frame);
 }
@@ -69,8 +70,9 @@ static void send_changed_presence(struct watched_name *presence)
     struct frame *frame = NULL;
     LIST_FOREACH (node, presence_watches(presence)) {
         struct watch *watch = watch_of(node);
-        if (watch->of != NULL && is_watch_due(watch))
+        if (watch->of && is_watch_due(watch)) {
             send_watch(watch, status, &frame);
+        }
     }
     frame_unref(&frame);
 }
@@ -89,8 +91,9 @@ static void send_changed_statuses(struct turntable_subscribers *subscribers)
         send_changed_presence(changed->presence);
         drop_changed(subscribers, changed);
     }
-    if (subscribers->window > 0)
+    if (subscribers->window > 0) {
         loop_timer_start(subscribers->window_timer, (uint64_t)subscribers->window);
+    }
 }
 
 static void on_presence_flush(void *arg)
@@ -101,8 +104,9 @@ static void on_presence_flush(void *arg)
 static void on_window_end(void *arg)
 {
     struct turntable_subscribers *subscribers = arg;
-    if (subscribers->changed != NULL)
+    if (subscribers->changed) {
         send_changed_statuses(subscribers);
+    }
 }
 
 static void note_changed_presence(struct turntable_subscribers *subscribers,
@@ -110,14 +114,16 @@ static void note_changed_presence(struct turntable_subscribers *subscribers,
 {
     struct changed *changed;
     HASH_FIND_PTR(subscribers->changed, &presence, changed);
-    if (changed != NULL)
+    if (changed) {
         return;
+    }
     changed = mem_zalloc(1, sizeof *changed);
     changed->presence = presence;
     presence_watch(subscribers->presence, presence_name(presence), &changed->keep.at);
     HASH_ADD_PTR(subscribers->changed, presence, changed);
-    if (!loop_timer_is_running(subscribers->window_timer))
+    if (!loop_timer_is_running(subscribers->window_timer)) {
         loop_defer(subscribers->service->common.loop, LOOP_PHASE_STORE, &subscribers->flush);
+    }
 }
 
 static void on_presence_changed(void *arg, struct watched_name *presence, bool first)
@@ -126,14 +132,17 @@ static void on_presence_changed(void *arg, struct watched_name *presence, bool f
     bool due = false;
     LIST_FOREACH (node, presence_watches(presence)) {
         struct watch *watch = watch_of(node);
-        if (watch->of == NULL)
+        if (!watch->of) {
             continue;
-        if (first && watch->awaited > 0)
+        }
+        if (first && watch->awaited > 0) {
             turntable_answer_check_soon(watch->of);
+        }
         due = due || is_watch_due(watch);
     }
-    if (due)
+    if (due) {
         note_changed_presence(subscribers, presence);
+    }
 }
 
 static const struct presence_callbacks callbacks = {.changed = on_presence_changed};
@@ -149,8 +158,9 @@ void turntable_presence_begin(struct turntable_subscribers *subscribers)
 void turntable_presence_free(struct turntable_subscribers *subscribers)
 {
     struct changed *changed, *next;
-    HASH_ITER (hh, subscribers->changed, changed, next)
+    HASH_ITER (hh, subscribers->changed, changed, next) {
         drop_changed(subscribers, changed);
+    }
     loop_cancel(subscribers->service->common.loop, &subscribers->flush);
     loop_timer_destroy(&subscribers->window_timer);
     presence_set_destroy(&subscribers->presence);
@@ -161,8 +171,9 @@ void turntable_presence_free(struct turntable_subscribers *subscribers)
 static struct subscriptions *subscriptions_of(struct turntable_session *session)
 {
     struct subscriptions *subscriptions = session->subscriptions;
-    if (subscriptions != NULL)
+    if (subscriptions) {
         return subscriptions;
+    }
     subscriptions = mem_zalloc(1, sizeof *subscriptions);
     subscriptions->session = session;
     list_init(&subscriptions->answering);
@@ -175,9 +186,9 @@ static struct subscriptions *subscriptions_of(struct turntable_session *session)
 static void release_subscriptions(struct turntable_session *session)
 {
     struct subscriptions *subscriptions = session->subscriptions;
-    if (subscriptions == NULL || subscriptions->count > 0 ||
-        !list_is_empty(&subscriptions->answers))
+    if (!subscriptions || subscriptions->count > 0 || !list_is_empty(&subscriptions->answers)) {
         return;
+    }
     list_remove(&subscriptions->answering);
     free(subscriptions->watches);
     free(subscriptions);
@@ -201,12 +212,14 @@ static struct watch *find_watch(const struct subscriptions *subscriptions, struc
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         int order = bytes_compare(watched_name(subscriptions->watches[middle]), name);
-        if (order == 0)
+        if (order == 0) {
             return subscriptions->watches[middle];
-        if (order < 0)
+        }
+        if (order < 0) {
             low = middle + 1;
-        else
+        } else {
             high = middle;
+        }
     }
     return NULL;
 }
@@ -238,10 +251,11 @@ static void merge_watches(struct subscriptions *subscriptions, struct watch **fr
     subscriptions->count = to;
     qsort(fresh, count, sizeof(struct watch *), compare_watches);
     while (count > 0) {
-        if (old > 0 && compare_watches(&watches[old - 1], &fresh[count - 1]) > 0)
+        if (old > 0 && compare_watches(&watches[old - 1], &fresh[count - 1]) > 0) {
             watches[--to] = watches[--old];
-        else
+        } else {
             watches[--to] = fresh[--count];
+        }
     }
 }
 
@@ -249,8 +263,9 @@ static size_t count_fresh(const struct subscriptions *subscriptions,
                           const struct turntable_message *message)
 {
     size_t count = 0;
-    for (size_t i = 0; i < message->id_count; i++)
-        count += find_watch(subscriptions, message->ids[i]) == NULL;
+    for (size_t i = 0; i < message->id_count; i++) {
+        count += !find_watch(subscriptions, message->ids[i]);
+    }
     return count;
 }
 
@@ -272,8 +287,9 @@ void turntable_presence_subscribe(struct turntable_session *session,
     fresh = mem_zalloc(added + 1, sizeof(struct watch *));
     for (size_t i = 0; i < message->id_count; i++) {
         all[i] = find_watch(subscriptions, message->ids[i]);
-        if (all[i] == NULL)
+        if (!all[i]) {
             all[i] = fresh[count++] = create_watch(subscriptions, message->ids[i]);
+        }
     }
     merge_watches(subscriptions, fresh, count);
     turntable_answer_expect(subscriptions, all, message->id_count);
@@ -287,12 +303,14 @@ void turntable_presence_unsubscribe(struct turntable_session *session,
 {
     struct subscriptions *subscriptions = session->subscriptions;
     size_t kept = 0;
-    if (subscriptions == NULL)
+    if (!subscriptions) {
         return;
+    }
     for (size_t i = 0; i < message->id_count; i++) {
         struct watch *watch = find_watch(subscriptions, message->ids[i]);
-        if (watch != NULL)
+        if (watch) {
             watch->removed = true;
+        }
     }
     turntable_answer_forget_removed(subscriptions);
     for (size_t i = 0; i < subscriptions->count; i++) {
@@ -304,8 +322,9 @@ void turntable_presence_unsubscribe(struct turntable_session *session,
         free_watch(watch);
     }
     subscriptions->count = kept;
-    if (!list_is_empty(&subscriptions->answers))
+    if (!list_is_empty(&subscriptions->answers)) {
         turntable_answer_check_soon(subscriptions);
+    }
     release_subscriptions(session);
 }
 
@@ -336,27 +355,32 @@ void turntable_presence_drained(struct turntable_session *session)
     struct subscriptions *subscriptions = session->subscriptions;
     struct watch **due;
     size_t count = 0;
-    if (subscriptions == NULL || !subscriptions->backlogged)
+    if (!subscriptions || !subscriptions->backlogged) {
         return;
+    }
     subscriptions->backlogged = false;
     due = mem_zalloc(subscriptions->count + 1, sizeof(struct watch *));
     for (size_t i = 0; i < subscriptions->count; i++) {
-        if (is_watch_due(subscriptions->watches[i]))
+        if (is_watch_due(subscriptions->watches[i])) {
             due[count++] = subscriptions->watches[i];
+        }
     }
-    if (count > 0)
+    if (count > 0) {
         turntable_presence_send(session, due, count);
+    }
     free(due);
 }
 
 void turntable_presence_end(struct turntable_session *session)
 {
     struct subscriptions *subscriptions = session->subscriptions;
-    if (subscriptions == NULL)
+    if (!subscriptions) {
         return;
+    }
     turntable_answer_drop_all(subscriptions);
-    for (size_t i = 0; i < subscriptions->count; i++)
+    for (size_t i = 0; i < subscriptions->count; i++) {
         free_watch(subscriptions->watches[i]);
+    }
     subscriptions->count = 0;
     release_subscriptions(session);
 }

@@ -26,12 +26,14 @@ struct membership {
 /* frame NULL: it could not be encoded. */
 static void send_to_member(struct turntable_session *session, enum metric kind, struct frame *frame)
 {
-    if (frame == NULL)
+    if (!frame) {
         return;
-    if (turntable_is_over_backlog(session))
+    }
+    if (turntable_is_over_backlog(session)) {
         turntable_close(session, WEBSOCKET_TRY_LATER, "too much unread output from a room");
-    else
+    } else {
         turntable_send_frame(session, kind, frame);
+    }
 }
 
 static struct turntable_session *session_of(const struct room_member *member)
@@ -43,8 +45,9 @@ static void send_to_room(struct room *room, enum metric kind, struct frame *fram
 {
     LIST_FOREACH (node, room_members(room)) {
         struct room_member *member = list_entry(node, struct room_member, link);
-        if (member->active)
+        if (member->active) {
             send_to_member(session_of(member), kind, frame);
+        }
     }
 }
 
@@ -74,8 +77,9 @@ static struct frame *encode_members(struct turntable_subscribers *subscribers, s
 {
     struct writer text = {0};
     turntable_write_member(&text, room_name(room), members);
-    if (!text.failed)
+    if (!text.failed) {
         return turntable_text_frame(&text);
+    }
     log_ignored(subscribers, room, "a user id that is not valid UTF-8");
     writer_free(&text);
     return NULL;
@@ -110,7 +114,7 @@ static void on_lost(void *arg, struct room *room, struct room_member *member)
     struct frame *error, *present = encode_present(arg, room);
     turntable_write_lost(&text, room_name(room));
     error = turntable_text_frame(&text);
-    if (member != NULL) {
+    if (member) {
         send_to_member(session_of(member), METRIC_TURNTABLE_ERROR_LOST, error);
         send_to_member(session_of(member), METRIC_TURNTABLE_MEMBER, present);
     } else {
@@ -144,8 +148,9 @@ static struct membership *find_membership(const struct turntable_session *sessio
 {
     LIST_FOREACH (node, &session->rooms) {
         struct membership *membership = list_entry(node, struct membership, link);
-        if (membership->member != NULL && bytes_equal(membership_room_name(membership), name))
+        if (membership->member && bytes_equal(membership_room_name(membership), name)) {
             return membership;
+        }
     }
     return NULL;
 }
@@ -153,22 +158,24 @@ static struct membership *find_membership(const struct turntable_session *sessio
 struct room *turntable_room_of(const struct turntable_session *session, struct bytes name)
 {
     struct membership *membership = find_membership(session, name);
-    return membership != NULL ? membership->member->room : NULL;
+    return membership ? membership->member->room : NULL;
 }
 
 static size_t count_rooms(const struct turntable_session *session)
 {
     size_t count = 0;
-    LIST_FOREACH (node, &session->rooms)
+    LIST_FOREACH (node, &session->rooms) {
         count++;
+    }
     return count;
 }
 
 static void free_membership(struct membership *membership)
 {
     struct turntable_session *session = membership->session;
-    if (membership->member != NULL)
+    if (membership->member) {
         room_leave(&membership->member);
+    }
     /* Its messages in progress get no result any more. */
     turntable_request_end(session, membership->under_way);
     list_remove(&membership->link);
@@ -178,8 +185,9 @@ static void free_membership(struct membership *membership)
 
 void turntable_room_end(struct turntable_session *session)
 {
-    while (!list_is_empty(&session->rooms))
+    while (!list_is_empty(&session->rooms)) {
         free_membership(list_entry(session->rooms.next, struct membership, link));
+    }
 }
 
 /* The sender's membership of the message's room; NULL when the message has been refused. */
@@ -187,9 +195,10 @@ static struct membership *require_membership(struct turntable_session *session,
                                              const struct turntable_message *message)
 {
     struct membership *membership = find_membership(session, message->channel);
-    if (membership == NULL)
+    if (!membership) {
         turntable_message_refuse(session, TURNTABLE_CODE_NOT_MEMBER, "you are not in this room",
                                  turntable_command_name(message->command));
+    }
     return membership;
 }
 
@@ -200,8 +209,9 @@ static void on_invite_sent(void *arg, enum map_result result, uint64_t version)
     struct turntable_session *session = arg;
     (void)version;
     turntable_request_end(session, 1);
-    if (result != MAP_OK)
+    if (result != MAP_OK) {
         turntable_send_result(session, result, "a user may not have been invited", "joingame");
+    }
 }
 
 static void send_room_invite(struct turntable_session *session, struct bytes room,
@@ -238,8 +248,9 @@ static void on_room_joined(void *arg, enum map_result result, uint64_t version)
     membership->join_request = (struct writer){0};
     if (result == MAP_OK) {
         turntable_identity_update_status(session);
-        while (cursor_left(&cursor) > 0 && session->state == TURNTABLE_SESSION_IDENTIFIED)
+        while (cursor_left(&cursor) > 0 && session->state == TURNTABLE_SESSION_IDENTIFIED) {
             send_room_invite(session, room, read_noted_text(&cursor));
+        }
     } else {
         membership->member = NULL; /* the map has freed it */
         free_membership(membership);
@@ -257,8 +268,9 @@ static void join_again(struct membership *membership, const struct turntable_mes
     struct frame *frame = encode_present(session->port->subscribers, room);
     send_to_member(session, METRIC_TURNTABLE_MEMBER, frame);
     frame_unref(&frame);
-    for (size_t i = 0; i < message->id_count; i++)
+    for (size_t i = 0; i < message->id_count; i++) {
         send_room_invite(session, room_name(room), message->ids[i]);
+    }
 }
 
 static struct membership *create_membership(struct turntable_session *session,
@@ -267,8 +279,9 @@ static struct membership *create_membership(struct turntable_session *session,
     struct membership *membership = mem_zalloc(1, sizeof *membership);
     membership->session = session;
     note_text(&membership->join_request, message->channel);
-    for (size_t i = 0; i < message->id_count; i++)
+    for (size_t i = 0; i < message->id_count; i++) {
         note_text(&membership->join_request, message->ids[i]);
+    }
     list_append(&session->rooms, &membership->link);
     return membership;
 }
@@ -291,8 +304,9 @@ void turntable_room_defer_join(struct turntable_session *session,
 
 bool turntable_room_start_deferred_join(struct turntable_session *session)
 {
-    if (list_is_empty(&session->rooms))
+    if (list_is_empty(&session->rooms)) {
         return false;
+    }
     start_join(list_entry(session->rooms.next, struct membership, link));
     return true;
 }
@@ -311,13 +325,14 @@ void turntable_room_join(struct turntable_session *session, const struct turntab
         return;
     }
     membership = find_membership(session, message->channel);
-    if (membership != NULL)
+    if (membership) {
         join_again(membership, message);
-    else if (count_rooms(session) >= (uint64_t)session->port->settings->max_rooms)
+    } else if (count_rooms(session) >= (uint64_t)session->port->settings->max_rooms) {
         turntable_message_refuse(session, TURNTABLE_CODE_LIMIT, "in as many rooms as allowed",
                                  "joingame");
-    else
+    } else {
         start_join(create_membership(session, message));
+    }
 }
 
 /* game. */
@@ -329,9 +344,10 @@ static void on_room_message_judged(void *arg, enum map_result result, uint64_t v
     (void)version;
     membership->under_way--;
     turntable_request_end(session, 1);
-    if (result != MAP_OK)
+    if (result != MAP_OK) {
         send_room_result(session, membership_room_name(membership), result,
                          "may not receive your message", "game");
+    }
 }
 
 static bool is_member(void *arg, struct bytes id)
@@ -345,8 +361,9 @@ void turntable_room_game(struct turntable_session *session, const struct turntab
     struct membership *membership = require_membership(session, message);
     struct turntable_error error;
     struct writer text = {0};
-    if (membership == NULL)
+    if (!membership) {
         return;
+    }
     struct turntable_rules rules = {
         .sender = turntable_user(session),
         .now = map_redis_time_ms(session->port->service->common.map),
@@ -373,8 +390,9 @@ void turntable_room_leave(struct turntable_session *session,
                           const struct turntable_message *message)
 {
     struct membership *membership = require_membership(session, message);
-    if (membership == NULL)
+    if (!membership) {
         return;
+    }
     free_membership(membership);
     turntable_identity_update_status(session);
 }

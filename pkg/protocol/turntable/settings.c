@@ -52,7 +52,8 @@ const struct config_module turntable_config = {
 
 const char *turntable_settings_check(const struct turntable_settings *settings)
 {
-    if (settings->validate == TURNTABLE_VALIDATE_FORM && settings->id_form != TURNTABLE_ID_STRICT)
+    if (settings->validate == TURNTABLE_VALIDATE_FORM && settings->id_form != TURNTABLE_ID_STRICT) {
         return "turntable.validate = form needs turntable.id_form = strict";
+    }
     return NULL;
 }

@@ -26,8 +26,9 @@ static struct there_request *create_there_request(struct turntable_session *sess
     struct there_request *request = mem_zalloc(1, sizeof *request + name.len);
     request->session = session;
     request->name_len = name.len;
-    if (name.len > 0)
+    if (name.len > 0) {
         memcpy(request->name, name.data, name.len);
+    }
     list_init(&request->due);
     list_append(&session->there_requests, &request->link);
     turntable_request_begin(session, 1);
@@ -64,11 +65,12 @@ static void on_room_read(void *arg, bool known, const struct bytes *users, size_
     struct turntable_session *session = request->session;
     request->room = NULL;
     free_there_request(request);
-    if (known)
+    if (known) {
         send_ids(session, users, count);
-    else
+    } else {
         turntable_send_result(session, MAP_DEADLINE, "the users of the room are not known",
                               "whothere");
+    }
 }
 
 static void answer_for_room(struct turntable_session *session, struct bytes name)
@@ -77,7 +79,7 @@ static void answer_for_room(struct turntable_session *session, struct bytes name
     struct room *room = turntable_room_of(session, name);
     struct there_request *request;
     size_t count;
-    if (room != NULL) {
+    if (room) {
         const struct bytes *users = room_users(room, &count);
         send_ids(session, users, count);
         return;
@@ -105,8 +107,9 @@ static void read_due_rooms(void *arg)
 /* Stops watching the view after the last request. */
 static void release_view(struct turntable_subscribers *subscribers)
 {
-    if (--subscribers->reads > 0)
+    if (--subscribers->reads > 0) {
         return;
+    }
     map_unwatch(&subscribers->watcher);
     frame_unref(&subscribers->there);
 }
@@ -129,8 +132,9 @@ static struct frame *encode_space(struct map_view *view)
     }
     qsort(ids, count, sizeof *ids, compare_there_ids);
     for (size_t i = 0; i < count; i++) {
-        if (kept == 0 || !bytes_equal(ids[kept - 1], ids[i]))
+        if (kept == 0 || !bytes_equal(ids[kept - 1], ids[i])) {
             ids[kept++] = ids[i];
+        }
     }
     frame = encode_there(ids, kept);
     free(ids);
@@ -141,7 +145,7 @@ static void send_space(struct turntable_session *session)
 {
     struct turntable_subscribers *subscribers = session->port->subscribers;
     struct map_view *view = subscribers->watcher.view;
-    if (subscribers->there == NULL || subscribers->there_generation != map_view_generation(view)) {
+    if (!subscribers->there || subscribers->there_generation != map_view_generation(view)) {
         frame_unref(&subscribers->there);
         subscribers->there = encode_space(view);
         subscribers->there_generation = map_view_generation(view);
@@ -162,13 +166,14 @@ static void on_view_read(void *arg, bool known, bool stale)
     (void)stale;
     request->view = NULL;
     free_there_request(request);
-    if (!known)
+    if (!known) {
         turntable_send_result(session, MAP_DEADLINE, "the users of the space are not known",
                               "whothere");
-    else if (map_view_is_over(subscribers->watcher.view))
+    } else if (map_view_is_over(subscribers->watcher.view)) {
         refuse_space(session, "the space has more entries than view.max_entries");
-    else
+    } else {
         send_space(session);
+    }
     release_view(subscribers);
 }
 
@@ -177,8 +182,7 @@ static void answer_for_space(struct turntable_session *session)
     struct turntable_subscribers *subscribers = session->port->subscribers;
     const char *why = NULL;
     struct there_request *request;
-    if (subscribers->watcher.view == NULL &&
-        !map_watch(subscribers->space, &subscribers->watcher, &why)) {
+    if (!subscribers->watcher.view && !map_watch(subscribers->space, &subscribers->watcher, &why)) {
         refuse_space(session, why);
         return;
     }
@@ -190,10 +194,11 @@ static void answer_for_space(struct turntable_session *session)
 void turntable_there_answer(struct turntable_session *session,
                             const struct turntable_message *message)
 {
-    if (message->channel.data != NULL)
+    if (message->channel.data) {
         answer_for_room(session, message->channel);
-    else
+    } else {
         answer_for_space(session);
+    }
 }
 
 void turntable_there_end(struct turntable_session *session)
@@ -201,12 +206,13 @@ void turntable_there_end(struct turntable_session *session)
     while (!list_is_empty(&session->there_requests)) {
         struct there_request *request =
             list_entry(session->there_requests.next, struct there_request, link);
-        if (request->view != NULL) {
+        if (request->view) {
             map_read_cancel(&request->view);
             release_view(session->port->subscribers);
         }
-        if (request->room != NULL)
+        if (request->room) {
             room_read_cancel(&request->room);
+        }
         free_there_request(request);
     }
 }

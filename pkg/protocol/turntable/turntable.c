@@ -42,8 +42,9 @@ void turntable_service_destroy(struct turntable_service **pointer)
 {
     struct turntable_service *service = *pointer;
     *pointer = NULL;
-    if (service == NULL)
+    if (!service) {
         return;
+    }
     protocol_service_free(&service->common);
     frame_unref(&service->idyou);
     free(service);
@@ -66,8 +67,9 @@ static struct turntable_subscribers *turntable_subscribers_of(struct turntable_s
     LIST_FOREACH (node, &service->subscriber_lists) {
         struct turntable_subscribers *subscribers =
             list_entry(node, struct turntable_subscribers, link);
-        if (subscribers->space == space)
+        if (subscribers->space == space) {
             return subscribers;
+        }
     }
     struct turntable_subscribers *subscribers = mem_zalloc(1, sizeof *subscribers);
     subscribers->service = service;
@@ -110,11 +112,13 @@ struct turntable_port *turntable_port_create(struct turntable_service *service,
 
 void turntable_port_destroy(struct turntable_port **port)
 {
-    if (*port == NULL)
+    if (!*port) {
         return;
+    }
     (*port)->service->common.ports--;
-    if (--(*port)->subscribers->ports == 0)
+    if (--(*port)->subscribers->ports == 0) {
         turntable_subscribers_free((*port)->subscribers);
+    }
     free(*port);
     *port = NULL;
 }
@@ -190,8 +194,9 @@ static void begin_turntable_close(struct turntable_session *session)
 
 void turntable_close(struct turntable_session *session, unsigned code, const char *reason)
 {
-    if (session->state == TURNTABLE_SESSION_CLOSING)
+    if (session->state == TURNTABLE_SESSION_CLOSING) {
         return;
+    }
     log_limited(LOG_INFO, &session->port->service->closed_limit, "turntable_closed",
                 LOG_STRING("peer", conn_peer_text(turntable_conn(session))), LOG_INT("code", code),
                 LOG_STRING("reason", reason));
@@ -201,14 +206,16 @@ void turntable_close(struct turntable_session *session, unsigned code, const cha
 
 void turntable_end(struct turntable_session *session, enum conn_close_reason why)
 {
-    if (session->state == TURNTABLE_SESSION_CLOSING)
+    if (session->state == TURNTABLE_SESSION_CLOSING) {
         return;
+    }
     begin_turntable_close(session);
     /* A peer that has not been active is not waited for. */
-    if (why == CONN_CLOSE_SILENT)
+    if (why == CONN_CLOSE_SILENT) {
         conn_close(turntable_conn(session), why);
-    else
+    } else {
         conn_close_after_output(turntable_conn(session), why);
+    }
 }
 
 void turntable_stop_reading(struct turntable_session *session, enum turntable_stop_reason reason)
@@ -218,36 +225,41 @@ void turntable_stop_reading(struct turntable_session *session, enum turntable_st
 
 void turntable_resume_reading(struct turntable_session *session, enum turntable_stop_reason reason)
 {
-    if (session->state != TURNTABLE_SESSION_CLOSING)
+    if (session->state != TURNTABLE_SESSION_CLOSING) {
         protocol_resume_reading(&session->stops, reason, turntable_conn(session));
+    }
 }
 
 void turntable_request_begin(struct turntable_session *session, size_t count)
 {
     session->under_way += (uint32_t)count;
-    if (session->under_way >= (uint64_t)session->port->settings->pipeline)
+    if (session->under_way >= (uint64_t)session->port->settings->pipeline) {
         turntable_stop_reading(session, STOP_FULL);
+    }
 }
 
 void turntable_request_end(struct turntable_session *session, size_t count)
 {
     session->under_way -= (uint32_t)count;
-    if (session->under_way < (uint64_t)session->port->settings->pipeline)
+    if (session->under_way < (uint64_t)session->port->settings->pipeline) {
         turntable_resume_reading(session, STOP_FULL);
+    }
 }
 
 void turntable_send(struct turntable_session *session, enum metric kind, const struct writer *text)
 {
-    if (session->state == TURNTABLE_SESSION_CLOSING)
+    if (session->state == TURNTABLE_SESSION_CLOSING) {
         return;
+    }
     metrics_add(kind, 1);
     websocket_send(session->websocket, WEBSOCKET_TEXT, writer_bytes_written(text));
 }
 
 void turntable_send_frame(struct turntable_session *session, enum metric kind, struct frame *frame)
 {
-    if (session->state == TURNTABLE_SESSION_CLOSING)
+    if (session->state == TURNTABLE_SESSION_CLOSING) {
         return;
+    }
     metrics_add(kind, 1);
     websocket_send_frame(session->websocket, frame);
 }
@@ -255,15 +267,17 @@ void turntable_send_frame(struct turntable_session *session, enum metric kind, s
 static void on_message(void *arg, enum websocket_opcode opcode, struct bytes bytes)
 {
     struct turntable_session *session = arg;
-    if (session->state != TURNTABLE_SESSION_CLOSING)
+    if (session->state != TURNTABLE_SESSION_CLOSING) {
         turntable_message_receive(session, opcode, bytes);
+    }
 }
 
 static void on_drained(void *arg)
 {
     struct turntable_session *session = arg;
-    if (session->state != TURNTABLE_SESSION_CLOSING)
+    if (session->state != TURNTABLE_SESSION_CLOSING) {
         turntable_presence_drained(session);
+    }
 }
 
 static void on_closed(void *arg, unsigned code, enum conn_close_reason reason)

@@ -21,10 +21,11 @@ static bool is_json_invitation(struct turntable_subscribers *subscribers, struct
     limits.depth = JSON_DEPTH_MAX;
     limits.lone_surrogates = true;
     document = json_document_parse(text, &limits, &error);
-    if (document == NULL)
+    if (!document) {
         log_limited(LOG_WARN, &subscribers->service->ignored_limit, "turntable_message_ignored",
                     LOG_STRING("space", map_space_name(subscribers->space)),
                     LOG_STRING("reason", error.text));
+    }
     json_document_free(&document);
     return error.fault == JSON_FAULT_NONE;
 }
@@ -34,7 +35,7 @@ void turntable_user_add(struct turntable_session *session, struct bytes name)
     struct turntable_subscribers *subscribers = session->port->subscribers;
     struct user *user;
     HASH_FIND(hh, subscribers->users, name.data, name.len, user);
-    if (user == NULL) {
+    if (!user) {
         user = mem_zalloc(1, sizeof *user + name.len);
         list_init(&user->sessions);
         user->len = (uint8_t)name.len;
@@ -50,11 +51,13 @@ void turntable_user_remove(struct turntable_session *session)
     struct turntable_subscribers *subscribers = session->port->subscribers;
     struct user *user = session->user;
     session->user = NULL;
-    if (user == NULL)
+    if (!user) {
         return;
+    }
     list_remove(&session->of_user);
-    if (!list_is_empty(&user->sessions))
+    if (!list_is_empty(&user->sessions)) {
         return;
+    }
     HASH_DEL(subscribers->users, user);
     free(user);
 }
@@ -67,8 +70,9 @@ static bool send_to_user(struct user *user, enum metric kind, struct frame *fram
     bool sent = false;
     LIST_FOREACH (node, &user->sessions) {
         struct turntable_session *session = list_entry(node, struct turntable_session, of_user);
-        if (session->state != TURNTABLE_SESSION_IDENTIFIED || turntable_is_over_backlog(session))
+        if (session->state != TURNTABLE_SESSION_IDENTIFIED || turntable_is_over_backlog(session)) {
             continue;
+        }
         turntable_send_frame(session, kind, frame);
         sent = true;
     }
@@ -84,8 +88,9 @@ static bool on_user_invited(struct relay_listener *listener, struct bytes name,
     struct frame *frame;
     bool taken;
     HASH_FIND(hh, subscribers->users, name.data, name.len, user);
-    if (user == NULL || !is_json_invitation(subscribers, invitation))
+    if (!user || !is_json_invitation(subscribers, invitation)) {
         return false;
+    }
     frame = websocket_frame_create(WEBSOCKET_TEXT, invitation);
     taken = send_to_user(user, METRIC_TURNTABLE_INVITE, frame);
     frame_unref(&frame);
@@ -96,8 +101,9 @@ void turntable_user_invited(void *arg, struct bytes invitation)
 {
     struct turntable_session *session = arg;
     struct frame *frame;
-    if (!is_json_invitation(session->port->subscribers, invitation))
+    if (!is_json_invitation(session->port->subscribers, invitation)) {
         return;
+    }
     frame = websocket_frame_create(WEBSOCKET_TEXT, invitation);
     turntable_send_frame(session, METRIC_TURNTABLE_INVITE, frame);
     frame_unref(&frame);
@@ -118,8 +124,9 @@ bool turntable_user_relayed(void *arg, struct bytes from, struct bytes packet)
     struct frame *frame;
     (void)from;
     if (session->state != TURNTABLE_SESSION_IDENTIFIED || turntable_is_over_backlog(session) ||
-        !is_json_invitation(session->port->subscribers, packet))
+        !is_json_invitation(session->port->subscribers, packet)) {
         return false;
+    }
     frame = encode_packet(packet);
     turntable_send_frame(session, METRIC_TURNTABLE_PACKET, frame);
     frame_unref(&frame);
@@ -134,11 +141,13 @@ static void on_user_broadcast(struct relay_listener *listener, struct bytes from
     struct user *user, *next;
     struct frame *frame;
     (void)from;
-    if (subscribers->users == NULL || !is_json_invitation(subscribers, packet))
+    if (!subscribers->users || !is_json_invitation(subscribers, packet)) {
         return;
+    }
     frame = encode_packet(packet);
-    HASH_ITER (hh, subscribers->users, user, next)
+    HASH_ITER (hh, subscribers->users, user, next) {
         (void)send_to_user(user, METRIC_TURNTABLE_PACKET, frame);
+    }
     frame_unref(&frame);
 }
 

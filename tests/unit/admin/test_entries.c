@@ -153,8 +153,9 @@ static void test_matched(void **state)
     const struct map_entry *entry = map_view_find(observer.view, open.id);
     for (size_t i = 0; i < sizeof tried / sizeof *tried; i++) {
         entries_search_begin(&search, bytes_from_string(tried[i].text), false);
-        if (entries_match(&search, entry) != tried[i].matches)
+        if (entries_match(&search, entry) != tried[i].matches) {
             fail_msg("%s", tried[i].text);
+        }
         assert_true(tried[i].matches || search.searched > 30);
         entries_search_end(&search);
     }

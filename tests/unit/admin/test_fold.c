@@ -1,4 +1,5 @@
-/* Folded case: Unicode's rules, bytes that are not UTF-8, JSON's escapes, and how long it may get. */
+/* Folded case: Unicode's rules, bytes that are not UTF-8, JSON's escapes, and how long it may get.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,9 +16,10 @@ static void expect_folded(struct bytes text, struct bytes folded)
     struct writer to = {0};
     writer_u8(&to, '>');
     fold_write(&to, text);
-    if (to.len != folded.len + 1 || memcmp(to.data + 1, folded.data, folded.len) != 0)
+    if (to.len != folded.len + 1 || memcmp(to.data + 1, folded.data, folded.len) != 0) {
         fail_msg("\"%.*s\" became \"%.*s\"", (int)text.len, (const char *)text.data, (int)to.len,
                  (const char *)to.data);
+    }
     writer_free(&to);
 }
 
@@ -51,19 +53,23 @@ static void test_folded(void **state)
         {BYTES_LITERAL("\xe2\x84"), BYTES_LITERAL("\xe2\x84")},
     };
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         expect_folded(cases[i].text, cases[i].folded);
+    }
 }
 
 static size_t encode(uint32_t c, uint8_t bytes[4])
 {
-    if (c < 0x80)
+    if (c < 0x80) {
         return bytes[0] = (uint8_t)c, 1;
-    if (c < 0x800)
+    }
+    if (c < 0x800) {
         return bytes[0] = 0xc0 | c >> 6, bytes[1] = 0x80 | (c & 63), 2;
-    if (c < 0x10000)
+    }
+    if (c < 0x10000) {
         return bytes[0] = 0xe0 | c >> 12, bytes[1] = 0x80 | (c >> 6 & 63),
                bytes[2] = 0x80 | (c & 63), 3;
+    }
     return bytes[0] = 0xf0 | c >> 18, bytes[1] = 0x80 | (c >> 12 & 63),
            bytes[2] = 0x80 | (c >> 6 & 63), bytes[3] = 0x80 | (c & 63), 4;
 }
@@ -76,12 +82,14 @@ static void test_every_character(void **state)
     for (uint32_t c = 0; c < 0x110000; c++) {
         uint8_t bytes[4];
         struct writer to = {0};
-        if (c >= 0xd800 && c < 0xe000)
+        if (c >= 0xd800 && c < 0xe000) {
             continue;
+        }
         struct bytes text = {bytes, encode(c, bytes)};
         fold_write(&to, text);
-        if (to.len == 0 || to.len > 3 * text.len)
+        if (to.len == 0 || to.len > 3 * text.len) {
             fail_msg("U+%04X became %zu bytes", c, to.len);
+        }
         changed += !bytes_equal(text, writer_bytes_written(&to));
         expect_folded(writer_bytes_written(&to), writer_bytes_written(&to));
         writer_free(&to);
@@ -118,10 +126,12 @@ static void test_contains(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct bytes text = bytes_from_string(cases[i].text);
         struct bytes wanted = bytes_from_string(cases[i].wanted);
-        if (fold_contains(&scratch, text, wanted) != cases[i].plain)
+        if (fold_contains(&scratch, text, wanted) != cases[i].plain) {
             fail_msg("case %zu", i);
-        if (fold_contains_json(&scratch, text, wanted) != cases[i].json)
+        }
+        if (fold_contains_json(&scratch, text, wanted) != cases[i].json) {
             fail_msg("case %zu, as JSON", i);
+        }
     }
     writer_free(&scratch);
 }

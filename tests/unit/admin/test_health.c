@@ -52,8 +52,9 @@ static int create(void **state)
         admin_create(stage->front->map, stage->health, &stage->admin_settings, "lobby", "0.0.0");
     stage->listener =
         listener_create(stage->net, "127.0.0.1:0", &stage->net_settings, &callbacks, stage, &error);
-    if (!stage->listener)
+    if (!stage->listener) {
         fail_msg("%s", error);
+    }
     *state = stage;
     return 0;
 }
@@ -108,8 +109,9 @@ static const char *get(struct stage *stage, const char *path)
 static void expect(struct stage *stage, const char *path, const char *status, const char *text)
 {
     const char *answer = get(stage, path);
-    if (strncmp(answer + strlen("HTTP/1.1 "), status, 3) != 0 || strstr(answer, text) == NULL)
+    if (strncmp(answer + strlen("HTTP/1.1 "), status, 3) != 0 || !strstr(answer, text)) {
         fail_msg("%s: %s, where %s and %s were expected", path, answer, status, text);
+    }
 }
 
 static void test_probes(void **state)

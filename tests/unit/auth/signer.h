@@ -85,8 +85,9 @@ static void sign_key(struct writer *to, struct bytes text, EVP_PKEY *key)
     size_t len = sizeof signature;
     assert_int_equal(EVP_DigestSignInit(context, NULL, EVP_sha256(), NULL, key), 1);
     assert_int_equal(EVP_DigestSign(context, signature, &len, text.data, text.len), 1);
-    if (EVP_PKEY_get_base_id(key) == EVP_PKEY_EC)
+    if (EVP_PKEY_get_base_id(key) == EVP_PKEY_EC) {
         len = flatten(key, signature, len);
+    }
     encode_part(to, (struct bytes){signature, len});
     EVP_MD_CTX_free(context);
 }
@@ -98,10 +99,11 @@ static char *sign(struct signer by, const char *header, const char *claims)
     encode_part(&token, bytes_from_string(header));
     writer_u8(&token, '.');
     encode_part(&token, bytes_from_string(claims));
-    if (by.key != NULL)
+    if (by.key) {
         sign_key(&signature, writer_bytes_written(&token), by.key);
-    else if (by.secret != NULL)
+    } else if (by.secret) {
         sign_secret(&signature, writer_bytes_written(&token), by.secret);
+    }
     writer_u8(&token, '.');
     writer_bytes(&token, writer_bytes_written(&signature));
     writer_u8(&token, 0);
@@ -129,8 +131,9 @@ static struct auth_verifier *verifier_of(struct auth_settings settings)
 {
     char *error = NULL;
     struct auth_verifier *verifier = auth_verifier_create(&settings, &error);
-    if (verifier == NULL)
+    if (!verifier) {
         fail_msg("%s", error);
+    }
     return verifier;
 }
 

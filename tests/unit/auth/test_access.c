@@ -41,8 +41,9 @@ static void addresses_are_judged(void **state)
         assert_non_null(list);
         assert_null(error);
         assert_true(address_parse_ip(cases[i].address, &address));
-        if (access_list_allows(list, &address) != cases[i].let_in)
+        if (access_list_allows(list, &address) != cases[i].let_in) {
             fail_msg("allow %s deny %s: %s", cases[i].allow, cases[i].deny, cases[i].address);
+        }
         assert_null(access_list_check(cases[i].allow));
         assert_null(access_list_check(cases[i].deny));
         access_list_destroy(&list);

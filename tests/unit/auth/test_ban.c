@@ -22,8 +22,9 @@ static struct ban_set *set_of(const char *list)
     struct ban_set *set = ban_set_create();
     char *error = ban_set_add_list(set, list);
 
-    if (error != NULL)
+    if (error) {
         fail_msg("%s", error);
+    }
     assert_null(ban_list_check(list));
     return set;
 }
@@ -73,8 +74,9 @@ static void addresses_are_held(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct ban_set *set = set_of(cases[i].list);
 
-        if (holds(set, cases[i].ip) != cases[i].held)
+        if (holds(set, cases[i].ip) != cases[i].held) {
             fail_msg("%s: %s", cases[i].list, cases[i].ip);
+        }
         ban_set_destroy(&set);
         assert_null(set);
         ban_set_destroy(&set);
@@ -146,8 +148,9 @@ static void lists(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char *error = ban_set_add_list(set, bad[i]);
 
-        if (error == NULL)
+        if (!error) {
             fail_msg("%s", bad[i]);
+        }
         assert_non_null(strstr(error, "neither an address"));
         assert_non_null(ban_list_check(bad[i]));
         free(error);

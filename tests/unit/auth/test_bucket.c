@@ -17,8 +17,9 @@ static unsigned take_all(struct bucket *bucket, uint32_t rate, uint32_t burst, u
 {
     unsigned taken = 0;
 
-    while (bucket_take(bucket, rate, burst, now_us))
+    while (bucket_take(bucket, rate, burst, now_us)) {
         taken++;
+    }
     return taken;
 }
 
@@ -49,8 +50,9 @@ static void no_rate_is_no_limit(void **state)
 {
     struct bucket bucket = {0};
 
-    for (int i = 0; i < 100000; i++)
+    for (int i = 0; i < 100000; i++) {
         assert_true(bucket_take(&bucket, 0, 1, 5));
+    }
     assert_int_equal(bucket_wait_ms(&bucket, 0, 1, 5), 0);
 }
 

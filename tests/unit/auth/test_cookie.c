@@ -94,8 +94,9 @@ static void others_are_refused(void **state)
     assert_int_equal(check(&keys, &peer, 1000, text), 3);
     assert_int_equal(check(&strange, &peer, 1000, text), -1);
     assert_int_equal(check(&none, &peer, 1000, text), -1);
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         assert_int_equal(check(&keys, &others[i], 1000, text), -1);
+    }
     assert_int_equal(cookie_check(&keys, &peer, fewer, 2, 1000, bytes_from_string(text)), -1);
     assert_int_equal(cookie_check(&keys, &peer, contexts, 0, 1000, bytes_from_string(text)), -1);
     /* Any character changed, one less, one more. */

@@ -18,8 +18,9 @@ static struct password_list *must_create(const char *text)
     char *error;
     struct password_list *list = password_list_create(text, &error);
 
-    if (list == NULL)
+    if (!list) {
         fail_msg("%s", error);
+    }
     assert_null(password_list_check(text));
     return list;
 }
@@ -123,8 +124,9 @@ static void bad_lists(void **state)
 
         assert_null(password_list_create(lists[i].text, &error));
         assert_non_null(error);
-        if (strncmp(error, lists[i].error, strlen(lists[i].error)) != 0)
+        if (strncmp(error, lists[i].error, strlen(lists[i].error)) != 0) {
             fail_msg("%s: %s", lists[i].text, error);
+        }
         assert_non_null(password_list_check(lists[i].text));
         free(error);
     }

@@ -15,8 +15,9 @@ static struct address ip(const char *text)
 {
     struct address address;
 
-    if (!address_parse_ip(text, &address))
+    if (!address_parse_ip(text, &address)) {
         fail_msg("%s is no address", text);
+    }
     return address;
 }
 

@@ -13,8 +13,9 @@ static struct address ip(const char *text)
 {
     struct address address;
 
-    if (!address_parse_ip(text, &address))
+    if (!address_parse_ip(text, &address)) {
         fail_msg("%s is no address", text);
+    }
     return address;
 }
 
@@ -84,12 +85,14 @@ static void test_unix_sockets_have_no_address(void **state)
     const struct address address = {.family = ADDRESS_UNIX};
     struct slots slots = {0};
 
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         assert_int_equal(slots_take(&slots, &address, 3, 1), SLOTS_TAKEN);
+    }
     assert_int_equal(slots_take(&slots, &address, 3, 1), SLOTS_FULL);
     assert_int_equal(slots_of_address(&slots, &address), 0);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         slots_release(&slots, &address);
+    }
     assert_int_equal(slots.taken, 0);
 }
 

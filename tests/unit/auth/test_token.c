@@ -28,8 +28,9 @@ static int make_keys(void **state)
 static int free_keys(void **state)
 {
     EVP_PKEY *const keys[] = {rsa, other_rsa, curve, other_curve, p384};
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         EVP_PKEY_free(keys[i]);
+    }
     free(rsa_pem);
     free(curve_pem);
     return 0;
@@ -59,8 +60,9 @@ static const char *judge(const struct auth_verifier *verifier, const char *token
 static void expect_text(const struct auth_verifier *verifier, const char *token, const char *why)
 {
     const char *said = judge(verifier, token, strlen(token));
-    if ((said == NULL) != (why == NULL) || (said != NULL && strcmp(said, why) != 0))
-        fail_msg("%s: %s", token, said != NULL ? said : "good");
+    if ((!said) != (!why) || (said && strcmp(said, why) != 0)) {
+        fail_msg("%s: %s", token, said ? said : "good");
+    }
 }
 
 /* Frees the token. */
@@ -88,8 +90,9 @@ static void each_algorithm_accepts_its_own_alone(void **state)
         expect(verifier, sign(cases[i].good, cases[i].header, GOOD), NULL);
         expect(verifier, sign(cases[i].other, cases[i].header, GOOD), "bad signature");
         for (size_t k = 0; k < count; k++) {
-            if (k == i)
+            if (k == i) {
                 continue;
+            }
             expect(verifier, sign(cases[k].good, cases[k].header, GOOD), "wrong algorithm");
             /* The right name over a signature of another kind. */
             expect(verifier, sign(cases[k].good, cases[i].header, GOOD), "bad signature");
@@ -210,8 +213,9 @@ static void claims_are_judged(void **state)
          "malformed spaces in token"},
     };
     struct auth_verifier *verifier = verifier_of(settings_of(AUTH_HS256, SECRET));
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         expect(verifier, sign(secret, HS256, cases[i].claims), cases[i].why);
+    }
     auth_verifier_destroy(&verifier);
 }
 
@@ -251,8 +255,9 @@ static void what_is_no_token_is_refused(void **state)
         {"e30.e30.e31", "malformed token"}, /* bits left over */
     };
     struct auth_verifier *verifier = verifier_of(settings_of(AUTH_HS256, SECRET));
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         expect_text(verifier, cases[i].token, cases[i].why);
+    }
     assert_string_equal(judge(verifier, NULL, 0), "no token");
     assert_string_equal(judge(verifier, "e30\0.e30.e30", 12), "malformed token");
     auth_verifier_destroy(&verifier);
@@ -272,8 +277,9 @@ static void every_change_breaks_a_token(void **state)
         assert_non_null(judge(verifier, good, i));
         for (const char *other = others; *other != 0; other++) {
             good[i] = *other;
-            if (*other != was)
+            if (*other != was) {
                 assert_non_null(judge(verifier, good, len));
+            }
         }
         good[i] = 0;
         assert_non_null(judge(verifier, good, len));
@@ -361,8 +367,9 @@ static struct auth_claims claims_of(const char *text)
     char *token = sign(secret, HS256, text);
     struct auth_claims claims;
     const char *why;
-    if (!auth_token_check(verifier, bytes_from_string(token), NOW_MS, &claims, &why))
+    if (!auth_token_check(verifier, bytes_from_string(token), NOW_MS, &claims, &why)) {
         fail_msg("%s: %s", text, why);
+    }
     free(token);
     auth_verifier_destroy(&verifier);
     return claims;

@@ -30,12 +30,15 @@ static void expect_key(enum auth_algorithm algorithm, char *key, const char *par
     struct auth_settings settings = settings_of(algorithm, key);
     char *error = NULL;
     struct auth_verifier *verifier = auth_verifier_create(&settings, &error);
-    if (part == NULL && verifier == NULL)
+    if (!part && !verifier) {
         fail_msg("refused: %s", error);
-    if (part != NULL && (verifier != NULL || strstr(error, part) == NULL))
-        fail_msg("%s is not in %s", part, error != NULL ? error : "(taken)");
-    if (error != NULL && strlen(key) > 20)
+    }
+    if (part && (verifier || !strstr(error, part))) {
+        fail_msg("%s is not in %s", part, error ? error : "(taken)");
+    }
+    if (error && strlen(key) > 20) {
         assert_null(strstr(error, key)); /* no secret is shown */
+    }
     free(error);
     auth_verifier_destroy(&verifier);
     free(key);

@@ -68,10 +68,12 @@ static void addresses_with_ports(void **state)
         char text[ADDRESS_TEXT_SIZE];
         bool good = address_parse(cases[i].text, &address);
 
-        if (good != (cases[i].shown != NULL))
+        if (good != (cases[i].shown != NULL)) {
             fail_msg("\"%s\"", cases[i].text);
-        if (good)
+        }
+        if (good) {
             assert_string_equal(address_format(&address, text), cases[i].shown);
+        }
     }
 }
 
@@ -91,8 +93,9 @@ static void addresses_without_ports(void **state)
         bool good = address_parse_ip(cases[i].text, &address);
 
         assert_int_equal(good, cases[i].shown != NULL);
-        if (!good)
+        if (!good) {
             continue;
+        }
         assert_string_equal(address_format_ip(&address, text), cases[i].shown);
         assert_int_equal(address.port, 0);
     }
@@ -209,8 +212,9 @@ static void prefixes_contain(void **state)
         struct address address = parse_ip(cases[i].address);
 
         assert_true(address_prefix_parse(cases[i].prefix, &prefix));
-        if (address_prefix_contains(&prefix, &address) != cases[i].contains)
+        if (address_prefix_contains(&prefix, &address) != cases[i].contains) {
             fail_msg("%s and %s", cases[i].prefix, cases[i].address);
+        }
     }
 }
 
@@ -239,8 +243,9 @@ static void texts_that_are_no_prefixes(void **state)
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct address_prefix prefix;
 
-        if (address_prefix_parse(texts[i], &prefix))
+        if (address_prefix_parse(texts[i], &prefix)) {
             fail_msg("\"%s\"", texts[i]);
+        }
     }
 }
 

@@ -99,8 +99,9 @@ static void read_record(struct cursor *cursor)
     uint64_t decimal = cursor_decimal(cursor, ' ');
     struct bytes until = cursor_until(cursor, ';');
 
-    if (cursor->failed)
+    if (cursor->failed) {
         return;
+    }
     assert_int_equal(u8, 0x01);
     assert_int_equal(u16, 0x0203);
     assert_int_equal(u32, 0x04050607);
@@ -232,12 +233,14 @@ static void writer_grows_and_keeps_what_it_has(void **state)
     struct writer writer = {0};
     struct bytes written;
 
-    for (unsigned i = 0; i < 100000; i++)
+    for (unsigned i = 0; i < 100000; i++) {
         writer_u8(&writer, (uint8_t)(i * 7));
+    }
     written = writer_bytes_written(&writer);
     assert_int_equal(written.len, 100000);
-    for (unsigned i = 0; i < 100000; i++)
+    for (unsigned i = 0; i < 100000; i++) {
         assert_int_equal(written.data[i], (uint8_t)(i * 7));
+    }
     writer_free(&writer);
 }
 

@@ -42,8 +42,9 @@ static void test_what_is_shown_to_people(void **state)
     for (size_t i = 0; i < sizeof visible_cases / sizeof *visible_cases; i++) {
         struct writer shown = {0};
         escape_visible(&shown, bytes_from_string(visible_cases[i].text), true);
-        if (!bytes_equal(writer_bytes_written(&shown), bytes_from_string(visible_cases[i].shown)))
+        if (!bytes_equal(writer_bytes_written(&shown), bytes_from_string(visible_cases[i].shown))) {
             fail_msg("case %zu: \"%.*s\"", i, (int)shown.len, (const char *)shown.data);
+        }
         writer_free(&shown);
     }
 }

@@ -54,8 +54,9 @@ static void test_bounded_error(void **state)
         found = histogram_percentile(h, 50);
         assert_true(found >= value);
         assert_true(found - value <= value / 128);
-        if (value < 256)
+        if (value < 256) {
             assert_true(found == value);
+        }
         free(h);
     }
 }
@@ -68,13 +69,15 @@ static void test_percentiles(void **state)
     } cases[] = {{0, 1}, {1, 1}, {50, 50}, {90, 90}, {99, 99}, {99.9, 100}, {100, 100}};
     struct histogram *h = make();
     (void)state;
-    for (uint64_t value = 100; value > 0; value--)
+    for (uint64_t value = 100; value > 0; value--) {
         histogram_record(h, value);
+    }
     assert_int_equal(h->count, 100);
     assert_int_equal(h->sum, 5050);
     assert_int_equal(h->max, 100);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         assert_int_equal(histogram_percentile(h, cases[i].percent), cases[i].wanted);
+    }
     free(h);
 }
 

@@ -20,8 +20,9 @@ static void client_ids(void **state)
         assert_int_equal(strlen(id), ID_CLIENT_LENGTH);
         assert_string_not_equal(id, before);
         memcpy(before, id, sizeof id);
-        for (int j = 0; j < ID_CLIENT_LENGTH; j++)
+        for (int j = 0; j < ID_CLIENT_LENGTH; j++) {
             seen[(unsigned char)id[j]]++;
+        }
     }
     /* 28,000 letters: every one of the 62 comes (each fails to with e^-451), and no other. */
     for (int c = 0; c < 256; c++) {
@@ -65,8 +66,9 @@ static void random_hexadecimal(void **state)
         assert_int_equal(strspn(text, "0123456789abcdef"), len);
         assert_int_equal(text[len + 1], 'x');
         id_make_hex(other, len);
-        if (len >= ID_FENCE_LENGTH)
+        if (len >= ID_FENCE_LENGTH) {
             assert_string_not_equal(text, other);
+        }
     }
 }
 
@@ -88,8 +90,9 @@ static void shards(void **state)
         {BYTES_LITERAL(""), 9, 0},
     };
 
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         assert_int_equal(shard_of(cases[i].key, cases[i].count), cases[i].shard);
+    }
     assert_int_equal(shard_of((struct bytes){NULL, 0}, 9), 0);
     /* crc32 80000000, whose absolute value takes 64 bits. */
     assert_int_equal(shard_of(BYTES_LITERAL("\x4e\x85\xec\x36"), UINT32_MAX), 0x80000000u);
@@ -103,10 +106,12 @@ static void space_names(void **state)
                                       "a.b", "a/b",      "a:b",
                                       "{a}", "\xc3\xa9", "abcdefghijklmnopqrstuvwxyz0123456"};
 
-    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         assert_true(id_is_space_name(good[i]));
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         assert_false(id_is_space_name(bad[i]));
+    }
 }
 
 static void numbers_below(void **state)
@@ -120,8 +125,9 @@ static void numbers_below(void **state)
         assert_true(number < 5);
         seen[number] = true;
     }
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 5; i++) {
         assert_true(seen[i]); /* fails with 5 * 0.8^1000 */
+    }
 }
 
 static void jitter(void **state)
@@ -175,8 +181,9 @@ static void clocks_go_forward(void **state)
     uint64_t monotonic = clock_monotonic_us(), cpu = clock_cpu_us();
 
     assert_true(monotonic > 0);
-    while (clock_cpu_us() == cpu)
+    while (clock_cpu_us() == cpu) {
         continue;
+    }
     assert_true(clock_cpu_us() > cpu);
     assert_true(clock_monotonic_us() >= monotonic);
     assert_true(clock_wall_us() > UINT64_C(1700000000000000)); /* 2023 */
@@ -192,10 +199,11 @@ static void uuids(void **state)
         assert_string_not_equal(id, before);
         memcpy(before, id, sizeof id);
         for (int j = 0; j < ID_UUID_LENGTH; j++) {
-            if (j == 8 || j == 13 || j == 18 || j == 23)
+            if (j == 8 || j == 13 || j == 18 || j == 23) {
                 assert_int_equal(id[j], '-');
-            else
+            } else {
                 assert_non_null(strchr("0123456789abcdef", id[j]));
+            }
         }
         assert_int_equal(id[14], '4');
         assert_non_null(strchr("89ab", id[19]));

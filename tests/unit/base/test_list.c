@@ -24,8 +24,9 @@ static void assert_order(struct list *head, const char *expected)
         assert_int_equal(list_entry(node, struct item, node)->name, expected[at++]);
     }
     assert_int_equal(at, len);
-    for (struct list *node = head->prev; node != head; node = node->prev)
+    for (struct list *node = head->prev; node != head; node = node->prev) {
         assert_int_equal(list_entry(node, struct item, node)->name, expected[--at]);
+    }
     assert_int_equal(at, 0);
     assert_int_equal(list_is_empty(head), len == 0);
 }
@@ -87,12 +88,14 @@ static void nodes_may_go_while_the_list_is_walked(void **state)
     LIST_FOREACH (node, &head) {
         struct item *item = list_entry(node, struct item, node);
 
-        if (item->name % 2 == 1)
+        if (item->name % 2 == 1) {
             list_remove(node);
+        }
     }
     assert_order(&head, "bd");
-    LIST_FOREACH (node, &head)
+    LIST_FOREACH (node, &head) {
         list_remove(node);
+    }
     assert_order(&head, "");
 }
 

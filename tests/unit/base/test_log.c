@@ -26,8 +26,9 @@ static int set_up(void **state)
 {
     int size = 400000;
 
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) != 0)
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) != 0) {
         return -1;
+    }
     (void)setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     log_set_fd(ends[1]);
     log_configure(LOG_INFO, LOG_FORMAT_LOGFMT);
@@ -49,8 +50,9 @@ static char *read_line(void)
 {
     ssize_t len = recv(ends[0], line, sizeof line - 1, MSG_DONTWAIT);
 
-    if (len < 0)
+    if (len < 0) {
         return NULL;
+    }
     assert_true(len > 0);
     line[len] = '\0';
     assert_int_equal(strlen(line), len);
@@ -109,10 +111,12 @@ static void levels_are_left_out(void **state)
         log_info("m", LOG_INT("n", 1));
         log_warn("m", LOG_INT("n", 2));
         log_error("m", LOG_INT("n", 3));
-        for (size_t level = 0; level < 4; level++)
+        for (size_t level = 0; level < 4; level++) {
             assert_int_equal(log_enabled(levels[level]), level >= lowest);
-        for (size_t level = lowest; level < 4; level++)
+        }
+        for (size_t level = lowest; level < 4; level++) {
             assert_non_null(strstr(read_after_time(), names[level]));
+        }
         assert_null(read_line());
     }
 }
@@ -211,8 +215,9 @@ static void json_lines_are_json(void **state)
         log_warn("said \"so\"", LOG_BYTES("v", ((struct bytes){bytes, sizeof bytes})),
                  LOG_INT("n", 7), LOG_STRING("left", NULL), LOG_ERRNO(EPIPE));
         assert_non_null(read_line());
-        for (const char *at = line; *at != '\0'; at++)
+        for (const char *at = line; *at != '\0'; at++) {
             assert_true((unsigned char)*at >= 0x20);
+        }
         assert_true(bytes_is_utf8(bytes_from_string(line)));
         object = cJSON_ParseWithOpts(line, &end, 1);
         assert_non_null(object);
@@ -223,10 +228,11 @@ static void json_lines_are_json(void **state)
         assert_string_equal(member(object, "node"), "a");
         assert_string_equal(member(object, "err"), "Broken pipe");
         assert_true(cJSON_GetNumberValue(cJSON_GetObjectItem(object, "n")) == 7);
-        if (byte >= 0x80)
+        if (byte >= 0x80) {
             assert_string_equal(strchr(member(object, "v"), '\\') + 4, "y");
-        else if (byte != 0) /* cJSON's strings end there */
+        } else if (byte != 0) { /* cJSON's strings end there */
             assert_memory_equal(member(object, "v"), bytes, 3);
+        }
         cJSON_Delete(object);
     }
 }
@@ -274,8 +280,9 @@ static void limits_leave_out_and_count(void **state)
     struct log_limit limit = {.burst = 3, .interval_ms = 3600000};
 
     for (int round = 0; round < 3; round++) {
-        for (int i = 0; i < 10; i++)
+        for (int i = 0; i < 10; i++) {
             log_limited_line(&limit);
+        }
         for (int i = 0; i < 3; i++) {
             const char *expected =
                 round > 0 && i == 0 ? "level=warn msg=m n=1 suppressed=7" : "level=warn msg=m n=1";
@@ -291,10 +298,12 @@ static void limits_have_defaults(void **state)
 {
     struct log_limit limit = {0};
 
-    for (int i = 0; i < 12; i++)
+    for (int i = 0; i < 12; i++) {
         log_limited_line(&limit);
-    for (int i = 0; i < 10; i++)
+    }
+    for (int i = 0; i < 10; i++) {
         assert_non_null(read_line());
+    }
     assert_null(read_line());
     let_pass(&limit, 10000);
     log_limited_line(&limit);

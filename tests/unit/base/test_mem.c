@@ -28,12 +28,14 @@ static void memory_is_given(void **state)
     uint8_t *memory = mem_zalloc(16, 4);
     char *text;
 
-    for (size_t i = 0; i < 64; i++)
+    for (size_t i = 0; i < 64; i++) {
         assert_int_equal(memory[i], 0);
+    }
     memset(memory, 7, 64);
     memory = mem_realloc(memory, 4096);
-    for (size_t i = 0; i < 64; i++)
+    for (size_t i = 0; i < 64; i++) {
         assert_int_equal(memory[i], 7);
+    }
     free(memory);
 
     text = mem_dup("a\0b", 3);
@@ -110,8 +112,9 @@ static void assert_dies(void (*act)(void))
         _exit(0);
     }
     close(ends[1]);
-    while ((count = read(ends[0], text + len, sizeof text - 1 - len)) > 0)
+    while ((count = read(ends[0], text + len, sizeof text - 1 - len)) > 0) {
         len += (size_t)count;
+    }
     text[len] = '\0';
     close(ends[0]);
     assert_int_equal(waitpid(pid, &status, 0), pid);

@@ -109,7 +109,7 @@ static inline void lobby_peer_send_line(struct lobby_peer *peer, const char *lin
 
 static inline bool lobby_text_contains(const struct writer *text, const char *part)
 {
-    return text->len > 0 && memmem(text->data, text->len, part, strlen(part)) != NULL;
+    return text->len > 0 && memmem(text->data, text->len, part, strlen(part));
 }
 
 /* Runs the loop until the condition holds. */

@@ -65,7 +65,7 @@ static void test_good(void **state)
                 assert_int_equal(result.consumed, row->input.len);
                 assert_int_equal(reply.accepted, row->accepted);
                 assert_true(bytes_equal(reply.bytes, row->bytes));
-                assert_int_equal(reply.bytes.data == NULL, row->bytes.data == NULL);
+                assert_int_equal(!reply.bytes.data, !row->bytes.data);
             }
             free(exact);
         }

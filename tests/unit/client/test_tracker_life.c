@@ -339,7 +339,7 @@ static void test_stop_and_destroy_in_each_callback(void **state)
         /* The server sees the close. */
         WAIT_UNTIL(&fixture, fixture.peer.accepted == 1 && fixture.peer.fd < 0);
         assert_string_equal(text_of(&fixture.events_seen), rows[i / 2].events_seen);
-        assert_int_equal(fixture.client == NULL, i % 2 == 0);
+        assert_int_equal(!fixture.client, i % 2 == 0);
         fixture_end(&fixture);
     }
 }

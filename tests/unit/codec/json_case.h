@@ -33,16 +33,18 @@ static inline struct bytes exact_copy(struct bytes text)
 {
     uint8_t *copy = mem_alloc(text.len == 0 ? 1 : text.len);
 
-    if (text.len > 0)
+    if (text.len > 0) {
         memcpy(copy, text.data, text.len);
+    }
     return (struct bytes){copy, text.len};
 }
 
 static inline void assert_text(const char *name, struct bytes actual, const char *expected)
 {
-    if (!bytes_equal(actual, bytes_from_string(expected)))
+    if (!bytes_equal(actual, bytes_from_string(expected))) {
         fail_msg("%s:\n  %.*s\nnot\n  %s", name, (int)actual.len, (const char *)actual.data,
                  expected);
+    }
 }
 
 /* Compares and empties. */
@@ -59,8 +61,9 @@ static inline struct json_document *must_parse(struct bytes text)
     struct json_error error = {0};
     struct json_document *document = json_document_parse(text, &ordinary, &error);
 
-    if (document == NULL)
+    if (!document) {
         fail_msg("%.*s: %s", (int)text.len, (const char *)text.data, error.text);
+    }
     return document;
 }
 
@@ -81,10 +84,11 @@ static inline void compose_again(struct json_writer *json, const struct json_val
         return;
     }
     type == JSON_TYPE_OBJECT ? json_write_object_begin(json) : json_write_array_begin(json);
-    for (const struct json_value *member = json_value_first(value); member != NULL;
+    for (const struct json_value *member = json_value_first(value); member;
          member = json_value_next(member)) {
-        if (type == JSON_TYPE_OBJECT)
+        if (type == JSON_TYPE_OBJECT) {
             json_write_key(json, json_value_key(member));
+        }
         compose_again(json, member);
     }
     type == JSON_TYPE_OBJECT ? json_write_object_end(json) : json_write_array_end(json);
@@ -119,14 +123,14 @@ static inline FILE *open_cases(const char *name)
 
     assert_true(len > 0);
     program[len] = '\0';
-    for (char *slash = strrchr(program, '/'); file == NULL && slash != NULL;
-         slash = strrchr(program, '/')) {
+    for (char *slash = strrchr(program, '/'); !file && slash; slash = strrchr(program, '/')) {
         *slash = '\0';
         (void)snprintf(path, sizeof path, "%s/tests/unit/codec/cases/%s", program, name);
         file = fopen(path, "re");
     }
-    if (file == NULL)
+    if (!file) {
         fail_msg("no tests/unit/codec/cases/%s above the program", name);
+    }
     return file;
 }
 
@@ -159,10 +163,11 @@ each_case(const char *name, void (*check)(const char *first, const char *second,
     while (getline(&line, &room, file) > 0) {
         char *first = line;
         char *second = strchr(line, '\t');
-        char *text = second == NULL ? NULL : strchr(second + 1, '\t');
+        char *text = !second ? NULL : strchr(second + 1, '\t');
 
-        if (*line == '#' || *line == '\n')
+        if (*line == '#' || *line == '\n') {
             continue;
+        }
         assert_non_null(text);
         *second++ = '\0';
         *text++ = '\0';

@@ -320,10 +320,12 @@ static void test_verify(void **state)
     for (size_t i = 0; i < COUNT(packets); i++) {
         const struct bytes copy = exact_copy(packets[i].packet);
 
-        if (verify_read(copy, &number) != (packets[i].number != 0))
+        if (verify_read(copy, &number) != (packets[i].number != 0)) {
             fail_msg("packet %zu", i);
-        if (packets[i].number != 0)
+        }
+        if (packets[i].number != 0) {
             assert_int_equal(number, packets[i].number);
+        }
         free((void *)copy.data);
     }
     verify_write(&to, VERIFY_MIN);

@@ -54,10 +54,12 @@ static void test_find(void **state)
         const struct bytes text = exact_copy(S(l->text));
         struct bytes value = {0};
 
-        if (infostring_find(text, l->key, &value) != (l->value != NULL))
+        if (infostring_find(text, l->key, &value) != (l->value != NULL)) {
             fail_msg("%s: %s", l->text, l->key);
-        if (l->value != NULL)
+        }
+        if (l->value) {
             assert_text(l->text, value, l->value);
+        }
         free((void *)text.data);
     }
 }
@@ -93,13 +95,15 @@ static void expect_pairs(const char *text, size_t max, const char *all, const ch
     struct infostring_pair pair, pairs[8];
     struct writer to = {0};
 
-    while (infostring_next(&rest, &pair))
+    while (infostring_next(&rest, &pair)) {
         join(&to, &pair);
+    }
     assert_false(infostring_next(&rest, &pair));
     assert_composed(&to, all);
     assert_true(max <= COUNT(pairs));
-    for (size_t i = 0, count = infostring_pairs(copy, pairs, max); i < count; i++)
+    for (size_t i = 0, count = infostring_pairs(copy, pairs, max); i < count; i++) {
         join(&to, &pairs[i]);
+    }
     assert_composed(&to, unique);
     writer_free(&to);
     free((void *)copy.data);
@@ -135,8 +139,9 @@ static void test_ends(void **state)
         const struct bytes part = exact_copy((struct bytes){text.data, len});
 
         assert_int_equal(infostring_find(part, "abc", &value), len >= 5);
-        if (len >= 5)
+        if (len >= 5) {
             assert_int_equal(value.len, len - 5);
+        }
         free((void *)part.data);
     }
     assert_int_equal(infostring_first_line(B("\\a\\b\nrest")).len, 4);

@@ -63,7 +63,7 @@ static void test_good(void **state)
         struct json_writer json = json_writer_over(&to);
 
         compose_again(&json, json_document_root(document));
-        assert_composed(&to, good[i].again != NULL ? good[i].again : good[i].text);
+        assert_composed(&to, good[i].again ? good[i].again : good[i].text);
         writer_free(&to);
         json_document_free(&document);
         assert_null(document);
@@ -75,8 +75,9 @@ static void test_good(void **state)
 static const struct json_value *at(const struct json_value *value, size_t index)
 {
     value = json_value_first(value);
-    while (index-- > 0)
+    while (index-- > 0) {
         value = json_value_next(value);
+    }
     return value;
 }
 
@@ -214,8 +215,9 @@ static void test_integers(void **state)
         assert_int_equal(json_value_integer(json_document_root(document), &integer, &error),
                          integers[i].good);
         assert_int_equal(error.fault, integers[i].good ? JSON_FAULT_NONE : JSON_FAULT_TYPE);
-        if (integers[i].good)
+        if (integers[i].good) {
             assert_int_equal(integer, integers[i].integer);
+        }
         json_document_free(&document);
     }
 }
@@ -266,10 +268,11 @@ static void test_places(void **state)
         struct json_error error = {0};
         bool boolean;
 
-        for (size_t k = 0; k < COUNT(places[i].keys) && places[i].keys[k] != NULL; k++)
+        for (size_t k = 0; k < COUNT(places[i].keys) && places[i].keys[k]; k++) {
             value = json_value_type(value) == JSON_TYPE_ARRAY
                         ? at(value, strtoul(places[i].keys[k], NULL, 10))
                         : json_value_member(value, places[i].keys[k]);
+        }
         assert_non_null(value);
         assert_false(json_value_boolean(value, &boolean, &error));
         assert_string_equal(error.text, places[i].expected);

@@ -18,8 +18,9 @@ static void assert_tellable(const struct json_error *error)
     assert_non_null(error->reason);
     assert_true(len > 0 && len < sizeof error->text);
     assert_true(bytes_is_utf8(S(error->text)));
-    for (size_t i = 0; i < len; i++)
+    for (size_t i = 0; i < len; i++) {
         assert_true((unsigned char)error->text[i] >= 0x20);
+    }
     assert_true(len > strlen(error->reason));
     assert_string_equal(error->text + len - strlen(error->reason), error->reason);
 }
@@ -29,10 +30,11 @@ static void check_bad(const char *fault, const char *where, struct bytes text)
     struct json_error error = {0};
     struct json_document *document = json_document_parse(text, &ordinary, &error);
 
-    if (document != NULL || strcmp(json_fault_name(error.fault), fault) != 0 ||
-        error.where != strtoul(where, NULL, 10))
+    if (document || strcmp(json_fault_name(error.fault), fault) != 0 ||
+        error.where != strtoul(where, NULL, 10)) {
         fail_msg("%.*s: %s at %zu (%s), not %s at %s", (int)text.len, (const char *)text.data,
                  json_fault_name(error.fault), error.where, error.text, fault, where);
+    }
     assert_true(error.where <= text.len);
     assert_tellable(&error);
     assert_false(json_scalar_is_valid(text));
@@ -70,7 +72,7 @@ static void test_every_beginning(void **state)
             struct json_document *document = json_document_parse(text, &ordinary, &error);
 
             assert_int_equal(document != NULL, len == whole);
-            if (document == NULL) {
+            if (!document) {
                 assert_true(error.where <= len);
                 assert_tellable(&error);
             }
@@ -133,12 +135,14 @@ static void test_limits(void **state)
         struct json_document *document =
             json_document_parse(S(limit->good), &limit->limits, &error);
 
-        if (document == NULL)
+        if (!document) {
             fail_msg("%s: %s", limit->name, error.text);
+        }
         json_document_free(&document);
         assert_null(json_document_parse(S(limit->bad), &limit->limits, &error));
-        if (error.fault != limit->fault || error.where != limit->where)
+        if (error.fault != limit->fault || error.where != limit->where) {
             fail_msg("%s: %s", limit->name, error.text);
+        }
         assert_tellable(&error);
     }
 }
@@ -188,8 +192,9 @@ static void test_faults_have_names(void **state)
 {
     for (int a = JSON_FAULT_NONE; a <= JSON_FAULT_LIMIT; a++) {
         assert_non_null(json_fault_name(a));
-        for (int b = JSON_FAULT_NONE; b < a; b++)
+        for (int b = JSON_FAULT_NONE; b < a; b++) {
             assert_string_not_equal(json_fault_name(a), json_fault_name(b));
+        }
     }
 }
 

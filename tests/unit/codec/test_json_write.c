@@ -114,8 +114,9 @@ static void test_invalid_utf8(void **state)
         assert_true(to.failed);
         writer_free(&to);
     }
-    for (size_t i = 0; i < COUNT(strings); i++)
+    for (size_t i = 0; i < COUNT(strings); i++) {
         assert_true(json_is_text(strings[i].text));
+    }
 }
 
 /* Members copied as they came. */
@@ -127,9 +128,10 @@ static void test_source(void **state)
     struct json_writer json = json_writer_over(&to);
 
     json_write_object_begin(&json);
-    for (const struct json_value *member = json_value_first(json_document_root(document));
-         member != NULL; member = json_value_next(member))
+    for (const struct json_value *member = json_value_first(json_document_root(document)); member;
+         member = json_value_next(member)) {
         json_write_source(&json, member);
+    }
     json_write_member(&json, "d", B("e"));
     json_write_object_end(&json);
     assert_composed(&to, "{\"a\\u0062\":[ 9007199254740993 ],\"c\":\"\\/\",\"d\":\"e\"}");
@@ -188,8 +190,9 @@ static void test_scalars(void **state)
     for (size_t i = 0; i < COUNT(scalars); i++) {
         const struct bytes text = exact_copy(scalars[i].text);
 
-        if (json_scalar_is_valid(text) != scalars[i].valid)
+        if (json_scalar_is_valid(text) != scalars[i].valid) {
             fail_msg("%.*s", (int)text.len, (const char *)text.data);
+        }
         free((void *)text.data);
     }
 }

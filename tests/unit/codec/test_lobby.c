@@ -12,8 +12,9 @@ static void must_read(struct bytes line, enum lobby_sender sender, struct lobby_
 {
     struct lobby_error error;
 
-    if (!lobby_read(line, sender, &limits, message, &error))
+    if (!lobby_read(line, sender, &limits, message, &error)) {
         fail_msg("%.*s: %s", (int)line.len, (const char *)line.data, error.detail.text);
+    }
 }
 
 struct login {
@@ -23,9 +24,10 @@ struct login {
 
 static void assert_optional(struct bytes actual, const char *expected)
 {
-    assert_int_equal(actual.data == NULL, expected == NULL);
-    if (expected != NULL)
+    assert_int_equal(!actual.data, !expected);
+    if (expected) {
         assert_text("text", actual, expected);
+    }
 }
 
 static void test_login(void **state)
@@ -187,8 +189,9 @@ static void test_welcome_and_error(void **state)
     lobby_message_free(&message);
     assert_composed(
         &to, "{\"type\":\"error\",\"code\":\"bad_password\",\"message\":\"passwd: is wrong\"}\n");
-    for (enum lobby_code code = 0; code < LOBBY_CODE_COUNT; code++)
+    for (enum lobby_code code = 0; code < LOBBY_CODE_COUNT; code++) {
         assert_int_equal(lobby_code_parse(S(lobby_code_name(code))), code);
+    }
     assert_int_equal(lobby_code_parse(B("other")), LOBBY_CODE_COUNT);
     writer_free(&to);
 }
@@ -298,8 +301,9 @@ static void check_list(size_t count, size_t limit, size_t wanted_left_out)
         more = message.more;
         assert_int_equal(more, at < count);
         assert_true(!more || message.server_count > 0);
-        for (size_t i = 0; wanted_left_out == 0 && i < message.server_count; i++)
+        for (size_t i = 0; wanted_left_out == 0 && i < message.server_count; i++) {
             assert_text("id", message.servers[i].id, ids[seen + i]);
+        }
         seen += message.server_count;
         lobby_message_free(&message);
     }
@@ -313,8 +317,9 @@ static void check_list(size_t count, size_t limit, size_t wanted_left_out)
 
 static void test_lists(void **state)
 {
-    for (size_t limit = 260; limit < 700; limit++)
+    for (size_t limit = 260; limit < 700; limit++) {
         check_list(7, limit, 0);
+    }
     check_list(0, 40, 0);
     check_list(1, LOBBY_LINE_MAX, 0);
     check_list(500, LOBBY_LINE_MAX, 0);
@@ -354,8 +359,9 @@ static void test_messages_of_texts(void **state)
             assert_true(bytes_equal(writer_bytes_written(&one), writer_bytes_written(&other)));
         }
     }
-    for (size_t i = 0; i < 9; i++)
+    for (size_t i = 0; i < 9; i++) {
         writer_free(&written[i]);
+    }
     writer_free(&one);
     writer_free(&other);
 }
@@ -410,8 +416,9 @@ static void test_largest(void **state)
     size_t left_out = 0;
 
     writer_u8(&value, '"');
-    for (size_t i = 0; i < limits.total - 4; i++)
+    for (size_t i = 0; i < limits.total - 4; i++) {
         writer_u8(&value, 'x');
+    }
     writer_u8(&value, '"');
     large[0] = (struct lobby_property){B("xx"), writer_bytes_written(&value)};
     lobby_write_infos(&infos, large, 1);
@@ -443,13 +450,15 @@ static void check_bad(const char *code, const char *text, struct bytes input)
     small.description = 16;
     small.version = 8;
     small.password = 8;
-    if (lobby_read(input, LOBBY_FROM_PEER, &small, &message, &error))
+    if (lobby_read(input, LOBBY_FROM_PEER, &small, &message, &error)) {
         fail_msg("accepted: %.*s", (int)input.len, (const char *)input.data);
+    }
     assert_null(message.document);
     assert_null(message.properties);
-    if (strcmp(lobby_code_name(error.code), code) != 0 || strcmp(error.detail.text, text) != 0)
+    if (strcmp(lobby_code_name(error.code), code) != 0 || strcmp(error.detail.text, text) != 0) {
         fail_msg("%.*s: %s, %s; not %s, %s", (int)input.len, (const char *)input.data,
                  lobby_code_name(error.code), error.detail.text, code, text);
+    }
     lobby_write_error(&to, error.code, error.detail.text);
     assert_false(to.failed);
     document = must_parse(writer_bytes_written(&to));

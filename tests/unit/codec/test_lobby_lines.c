@@ -5,10 +5,11 @@
 
 static void test_detect(void **state)
 {
-    for (unsigned byte = 0; byte < 256; byte++)
+    for (unsigned byte = 0; byte < 256; byte++) {
         assert_int_equal(lobby_detect((uint8_t)byte), byte == '{' ? LOBBY_ENCODING_JSON
                                                       : byte == 0 ? LOBBY_ENCODING_ORIGINAL
                                                                   : LOBBY_ENCODING_NONE);
+    }
 }
 
 /* Reads all lines of the input, fed with step more bytes at a time; joins them by '|'. */
@@ -34,8 +35,9 @@ static enum lobby_line_outcome feed(struct bytes input, size_t step, size_t limi
             }
             free((void *)part.data);
         } while (line.outcome == LOBBY_LINE_WHOLE);
-        if (line.outcome == LOBBY_LINE_TOO_LONG)
+        if (line.outcome == LOBBY_LINE_TOO_LONG) {
             return line.outcome;
+        }
     }
     return LOBBY_LINE_MORE;
 }

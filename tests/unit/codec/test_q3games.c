@@ -8,8 +8,9 @@ static struct q3games *must_create(const char *games, const char *accept, const 
     char *error;
     struct q3games *table = q3games_create(games, accept, reject, &error);
 
-    if (table == NULL)
+    if (!table) {
         fail_msg("%s: %s", games, error);
+    }
     return table;
 }
 
@@ -54,11 +55,13 @@ static void test_tags(void **state)
         struct q3games *games = must_create(meanings[i].games, "", "");
         const char *game;
 
-        if (q3games_by_tag(games, S(meanings[i].tag), &game) != meanings[i].meaning)
+        if (q3games_by_tag(games, S(meanings[i].tag), &game) != meanings[i].meaning) {
             fail_msg("%s: %s", meanings[i].games, meanings[i].tag);
+        }
         assert_int_equal(game != NULL, meanings[i].game != NULL);
-        if (game != NULL)
+        if (game) {
             assert_string_equal(game, meanings[i].game);
+        }
         assert_null(q3games_check(meanings[i].games));
         q3games_destroy(&games);
     }
@@ -99,8 +102,9 @@ static void test_protocols(void **state)
         const char *game = q3games_by_protocol(games, cases[i].protocol);
 
         assert_int_equal(game != NULL, cases[i].game != NULL);
-        if (game != NULL)
+        if (game) {
             assert_string_equal(game, cases[i].game);
+        }
         q3games_destroy(&games);
     }
 }
@@ -134,18 +138,20 @@ static void test_settle(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct q3games *games = must_create(cases[i].games, cases[i].accept, cases[i].reject);
         const struct bytes registered =
-            cases[i].registered != NULL ? S(cases[i].registered) : (struct bytes){0};
+            cases[i].registered ? S(cases[i].registered) : (struct bytes){0};
         struct q3master_message message;
         struct writer packet = {0};
 
         writer_string(&packet, "\xff\xff\xff\xff");
         writer_string(&packet, cases[i].query);
         assert_int_equal(q3master_read(writer_bytes_written(&packet), &message), Q3MASTER_OK);
-        if (q3games_settle(games, &message.query, registered) != cases[i].answered)
+        if (q3games_settle(games, &message.query, registered) != cases[i].answered) {
             fail_msg("%zu: %s", i, cases[i].query);
+        }
         assert_int_equal(message.query.game.data != NULL, cases[i].game != NULL);
-        if (cases[i].game != NULL)
+        if (cases[i].game) {
             assert_text("game", message.query.game, cases[i].game);
+        }
         assert_int_equal(message.query.empty, cases[i].empty);
         assert_int_equal(message.query.full, cases[i].full);
         writer_free(&packet);
@@ -161,8 +167,9 @@ static void test_contexts(void **state)
     const char *const *contexts = q3games_contexts(games, &count);
 
     assert_int_equal(count, COUNT(names));
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         assert_string_equal(contexts[i], names[i]);
+    }
     q3games_destroy(&games);
     q3games_destroy(&games);
 }
@@ -196,10 +203,12 @@ static void test_bad(void **state)
 
         assert_null(q3games_create(cases[i].games, cases[i].accept, cases[i].reject, &error));
         assert_non_null(error);
-        if (strstr(error, cases[i].part) == NULL)
+        if (!strstr(error, cases[i].part)) {
             fail_msg("%s: %s", cases[i].games, error);
-        if (cases[i].games[0] != '\0')
+        }
+        if (cases[i].games[0] != '\0') {
             assert_non_null(q3games_check(cases[i].games));
+        }
         free(error);
     }
 }
@@ -209,8 +218,9 @@ static void test_too_many(void **state)
     struct writer text = {0};
     char *error;
 
-    for (unsigned i = 0; i < Q3GAMES_MAX; i++)
+    for (unsigned i = 0; i < Q3GAMES_MAX; i++) {
         writer_format(&text, "game%u|", i);
+    }
     writer_u8(&text, 0);
     assert_null(q3games_create((const char *)text.data, "", "", &error));
     assert_non_null(strstr(error, "exceeds the number of games"));

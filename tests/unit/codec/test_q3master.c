@@ -61,10 +61,12 @@ static void test_integers(void **state)
         const struct bytes copy = exact_copy(S(integers[i].text));
         int32_t value = 0;
 
-        if (q3master_parse_integer(copy, &value) != integers[i].good)
+        if (q3master_parse_integer(copy, &value) != integers[i].good) {
             fail_msg("\"%s\"", integers[i].text);
-        if (integers[i].good)
+        }
+        if (integers[i].good) {
             assert_int_equal(value, integers[i].value);
+        }
         free((void *)copy.data);
     }
 }
@@ -101,8 +103,9 @@ static void test_packets(void **state)
     uint8_t big[Q3MASTER_PACKET_MAX + 1];
 
     for (size_t i = 0; i < COUNT(packets); i++) {
-        if (read_copy(packets[i].packet, &message, &copy) != packets[i].error)
+        if (read_copy(packets[i].packet, &message, &copy) != packets[i].error) {
             fail_msg("packet %zu", i);
+        }
         free((void *)copy.data);
     }
     memset(big, ' ', sizeof big);
@@ -133,10 +136,11 @@ static void test_heartbeat(void **state)
         struct bytes copy;
         const enum q3master_error error = read_copy(S(packets[i].packet), &message, &copy);
 
-        assert_int_equal(error, packets[i].tag != NULL ? Q3MASTER_OK : Q3MASTER_ERROR_TAG);
+        assert_int_equal(error, packets[i].tag ? Q3MASTER_OK : Q3MASTER_ERROR_TAG);
         assert_int_equal(message.type, Q3MASTER_HEARTBEAT);
-        if (packets[i].tag != NULL)
+        if (packets[i].tag) {
             assert_text("tag", message.tag, packets[i].tag);
+        }
         free((void *)copy.data);
     }
 }
@@ -206,11 +210,13 @@ static void check_query(const struct query *expected, const struct q3master_quer
     assert_string_equal(options, expected->options);
     assert_int_equal(query->protocol, expected->protocol);
     assert_int_equal(query->game.data != NULL, expected->game != NULL);
-    if (expected->game != NULL)
+    if (expected->game) {
         assert_text("game", query->game, expected->game);
+    }
     assert_int_equal(query->gametype.data != NULL, expected->gametype != NULL);
-    if (expected->gametype != NULL)
+    if (expected->gametype) {
         assert_text("gametype", query->gametype, expected->gametype);
+    }
 }
 
 static void test_queries(void **state)
@@ -220,12 +226,14 @@ static void test_queries(void **state)
         struct q3master_message message;
         struct bytes copy;
 
-        if (read_copy(S(queries[i].packet), &message, &copy) != queries[i].error)
+        if (read_copy(S(queries[i].packet), &message, &copy) != queries[i].error) {
             fail_msg("%s", queries[i].packet);
+        }
         assert_int_equal(message.type, extended ? Q3MASTER_GETSERVERS_EXT : Q3MASTER_GETSERVERS);
         assert_int_equal(message.query.extended, extended);
-        if (queries[i].error == Q3MASTER_OK)
+        if (queries[i].error == Q3MASTER_OK) {
             check_query(&queries[i], &message.query);
+        }
         free((void *)copy.data);
     }
 }
@@ -327,8 +335,9 @@ static void check_info(const struct info *expected, const struct q3master_info *
     assert_text("gametype", info->gametype, expected->gametype);
     assert_text("infostring", info->infostring, expected->infostring);
     assert_int_equal(info->game.data != NULL, expected->game != NULL);
-    if (expected->game != NULL)
+    if (expected->game) {
         assert_text("game", info->game, expected->game);
+    }
 }
 
 static void test_infos(void **state)
@@ -342,11 +351,13 @@ static void test_infos(void **state)
         writer_string(&to, OOB "infoResponse\n");
         writer_string(&to, infos[i].infostring);
         error = read_copy(writer_bytes_written(&to), &message, &copy);
-        if (error != infos[i].error)
+        if (error != infos[i].error) {
             fail_msg("%s: %s", infos[i].infostring, q3master_error_name(error));
+        }
         assert_int_equal(message.type, Q3MASTER_INFO_RESPONSE);
-        if (error == Q3MASTER_OK)
+        if (error == Q3MASTER_OK) {
             check_info(&infos[i], &message.info);
+        }
         free((void *)copy.data);
         writer_free(&to);
     }
@@ -363,18 +374,23 @@ static void test_every_split(void **state)
         uint8_t *zeroed = mem_dup(packet.data, packet.len);
         enum q3master_error errors[2];
 
-        if (len < packet.len)
+        if (len < packet.len) {
             zeroed[len] = 0;
+        }
         errors[0] = read_copy((struct bytes){packet.data, len}, &cut, &copies[0]);
         errors[1] = read_copy((struct bytes){zeroed, packet.len}, &ended, &copies[1]);
-        if (len >= Q3MASTER_PACKET_MIN)
+        if (len >= Q3MASTER_PACKET_MIN) {
             assert_int_equal(errors[0], errors[1]);
-        if (errors[0] == Q3MASTER_OK)
+        }
+        if (errors[0] == Q3MASTER_OK) {
             assert_true(bytes_equal(cut.info.infostring, ended.info.infostring));
-        if (len < sizeof(OOB "infoResponse\n" C P M "\\clients\\") - 1)
+        }
+        if (len < sizeof(OOB "infoResponse\n" C P M "\\clients\\") - 1) {
             assert_int_not_equal(errors[0], Q3MASTER_OK);
-        if (len == packet.len)
+        }
+        if (len == packet.len) {
             assert_int_equal(errors[0], Q3MASTER_OK);
+        }
         free(zeroed);
         free((void *)copies[0].data);
         free((void *)copies[1].data);

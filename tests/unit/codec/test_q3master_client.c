@@ -38,10 +38,12 @@ static void test_types(void **state)
         const struct q3client_packet read = q3client_read(copy);
         const bool asks = read.type == Q3CLIENT_GETINFO || read.type == Q3CLIENT_GETSTATUS;
 
-        if (read.type != packets[i].type)
+        if (read.type != packets[i].type) {
             fail_msg("packet %zu", i);
-        if (packets[i].challenge != NULL)
+        }
+        if (packets[i].challenge) {
             assert_text("text", asks ? read.challenge : read.infostring, packets[i].challenge);
+        }
         free((void *)copy.data);
     }
 }
@@ -104,8 +106,9 @@ static void test_lists(void **state)
             writer_string(&to, address_format(&server, text));
             writer_u8(&to, ' ');
         }
-        if (last != lists[i].last)
+        if (last != lists[i].last) {
             fail_msg("list %zu: last", i);
+        }
         assert_composed(&to, lists[i].servers);
         assert_false(q3client_next_server(&read, &server, &last));
         writer_free(&to);
@@ -139,14 +142,16 @@ static void test_players(void **state)
         size_t count = 0;
 
         for (; q3client_next_player(&read.players, &player); count++) {
-            if (len < packet.len)
+            if (len < packet.len) {
                 continue;
+            }
             assert_int_equal(player.score, players[count].score);
             assert_int_equal(player.ping, players[count].ping);
             assert_text("name", player.name, players[count].name);
         }
-        if (len == packet.len)
+        if (len == packet.len) {
             assert_int_equal(count, COUNT(players));
+        }
         free((void *)copy.data);
     }
 }

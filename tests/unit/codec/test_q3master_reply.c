@@ -72,8 +72,9 @@ static void test_matches(void **state)
                                                cases[i].clients,
                                                cases[i].max_clients};
 
-        if (q3master_matches(&query, &server) != cases[i].matches)
+        if (q3master_matches(&query, &server) != cases[i].matches) {
             fail_msg("%zu: %s", i, cases[i].query);
+        }
     }
     writer_free(&memory);
 }
@@ -118,8 +119,9 @@ static void test_keys(void **state)
         const struct q3master_query query = query_of(different[i], &memory);
 
         lengths[i] = q3master_query_key(&query, keys[i]);
-        for (size_t j = 0; j < i; j++)
+        for (size_t j = 0; j < i; j++) {
             assert_false(lengths[i] == lengths[j] && memcmp(keys[i], keys[j], lengths[i]) == 0);
+        }
     }
     writer_free(&memory);
 }
@@ -193,19 +195,21 @@ static void check_walk(const struct q3master_reply *reply, const struct expected
         join(reply, slices, count, &packet);
         assert_true(packet.len <= Q3MASTER_REPLY_MAX);
         at += read_packet(expected, &packet, at, &last);
-        if (last)
+        if (last) {
             assert_memory_equal(packet.data + packet.len - sizeof mark, mark, sizeof mark);
-        else
+        } else {
             assert_int_equal(packet.data[packet.len - 1] == '\\' &&
                                  packet.data[packet.len - 2] != '\\',
                              expected->separated);
+        }
         size += packet.len;
         packets++;
     }
     assert_true(last);
     assert_int_equal(at, expected->count);
-    if (expected->first == 0)
+    if (expected->first == 0) {
         assert_int_equal(size, q3master_reply_size(reply));
+    }
     assert_true(packets <= expected->count / 70 + 1);
     writer_free(&packet);
 }
@@ -217,8 +221,9 @@ static void check_list(size_t count, unsigned families, bool separated)
     struct q3master_reply *reply;
     const size_t starts[] = {0, 1, count / 2, count > 0 ? count - 1 : 0};
 
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         servers[i] = numbered(i, families);
+    }
     reply = q3master_reply_create(&options, servers, count);
     assert_int_equal(q3master_reply_count(reply), count);
     for (size_t i = 0; i < COUNT(starts); i++) {

@@ -142,8 +142,9 @@ static void assert_receivers(const struct sync_packet *packet, const char *expec
     struct writer to = {0};
 
     for (size_t i = 0; i < packet->to_count; i++) {
-        if (i > 0)
+        if (i > 0) {
             writer_u8(&to, ' ');
+        }
         writer_bytes(&to, packet->to[i]);
     }
     if (packet->everyone) {
@@ -160,8 +161,9 @@ static void check_good(const struct good *expected, struct bytes text)
     struct sync_error error;
     struct writer to = {0};
 
-    if (!sync_read(text, &limits, &packet, &error))
+    if (!sync_read(text, &limits, &packet, &error)) {
         fail_msg("%s: %s", expected->text, error.detail.text);
+    }
     assert_int_equal(packet.kind, expected->kind);
     assert_receivers(&packet, expected->to);
     if (expected->kind == SYNC_PROPERTIES) {
@@ -215,9 +217,10 @@ static void check_bad(const char *code, const char *text, struct bytes input)
     sync_packet_free(&packet);
     writer_u8(&message, 0);
     if (strcmp(sync_code_name(error.code), code) != 0 ||
-        strcmp((const char *)message.data, text) != 0)
+        strcmp((const char *)message.data, text) != 0) {
         fail_msg("%.*s: %s, %s; not %s, %s", (int)input.len, (const char *)input.data,
                  sync_code_name(error.code), (const char *)message.data, code, text);
+    }
     /* It can be sent, whatever it was. */
     sync_write_error(&to, error.code, (const char *)message.data);
     assert_false(to.failed);
@@ -331,11 +334,13 @@ static void test_default_limits(void **state)
     struct sync_packet packet;
 
     writer_string(&object, "{\"full\":\"");
-    for (int i = 0; i < 4096 - 4 - 2 - 64; i++)
+    for (int i = 0; i < 4096 - 4 - 2 - 64; i++) {
         writer_u8(&object, 'x');
+    }
     writer_format(&object, "\",\"%064d\":1,\"%065d\":2,", 1, 2);
-    for (int i = 3; i <= 300; i++)
+    for (int i = 3; i <= 300; i++) {
         writer_format(&object, "\"%02d\":\"\",", i);
+    }
     writer_format(&object, "\"deep\":%.16s%.16s,\"deeper\":%.17s%.17s}", "[[[[[[[[[[[[[[[[[",
                   "]]]]]]]]]]]]]]]]]", "[[[[[[[[[[[[[[[[[", "]]]]]]]]]]]]]]]]]");
     writer_u8(&object, 0);
@@ -348,8 +353,9 @@ static void test_default_limits(void **state)
     writer_free(&text);
     writer_free(&object);
     writer_string(&object, "{");
-    for (int i = 1; i <= 30; i++)
+    for (int i = 1; i <= 30; i++) {
         writer_format(&object, "%s\"%064d\":[%d]", i > 1 ? "," : "", i, i);
+    }
     writer_string(&object, "}");
     writer_u8(&object, 0);
     read_properties(&text, (const char *)object.data, &packet);
@@ -368,8 +374,9 @@ static void test_refusals_message(void **state)
     struct sync_packet packet;
 
     writer_string(&object, "{\"b\":\"\\ud800\"");
-    for (int i = 0; i < 100; i++)
+    for (int i = 0; i < 100; i++) {
         writer_format(&object, ",\"%066d\":1", i);
+    }
     writer_string(&object, "}");
     writer_u8(&object, 0);
     read_properties(&text, (const char *)object.data, &packet);
@@ -395,8 +402,9 @@ static void test_many_receivers(void **state)
     char id[8];
 
     writer_string(&text, "{\"packet\":{},\"to\":[");
-    for (int i = 0; i < 1000; i++)
+    for (int i = 0; i < 1000; i++) {
         writer_format(&text, "%s\"%03d\"", i > 0 ? "," : "", i * 77 % 500);
+    }
     writer_string(&text, "]}");
     assert_true(sync_read(writer_bytes_written(&text), &limits, &packet, &error));
     assert_int_equal(packet.to_count, 500);

@@ -119,8 +119,9 @@ static void test_error(void **state)
     assert_composed(&to, "{\"from\":\"server\",\"type\":\"error\",\"error\":{\"code\":"
                          "\"undeliverable\",\"message\":\"to: \\\"x\\\" is gone\"}}");
     for (int a = SYNC_CODE_BAD_JSON; a <= SYNC_CODE_UNAVAILABLE; a++) {
-        for (int b = SYNC_CODE_BAD_JSON; b < a; b++)
+        for (int b = SYNC_CODE_BAD_JSON; b < a; b++) {
             assert_string_not_equal(sync_code_name(a), sync_code_name(b));
+        }
     }
     writer_free(&to);
 }

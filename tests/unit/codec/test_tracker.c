@@ -302,24 +302,26 @@ static void check_good_whole(const struct good *row, struct bytes input)
     const struct tracker_result result =
         read_first(&row->options, input, input.len, &dialect, &message, &memory);
     if (result.outcome != TRACKER_MESSAGE || result.consumed != row->input.len ||
-        dialect != row->after)
+        dialect != row->after) {
         fail_msg("%s: outcome %d (%s), dialect %d, %zu of %zu bytes", row->name, result.outcome,
                  result.reason ? result.reason : "", dialect, result.consumed, row->input.len);
+    }
     assert_int_equal(result.error, TRACKER_ERROR_NONE);
     assert_int_equal(message.type, row->expected.type);
     assert_int_equal(message.has_version, row->expected.has_version);
     assert_int_equal(message.version, row->expected.version);
     assert_bytes(row->name, message.id, row->expected.id);
     assert_bytes(row->name, message.state, row->expected.state);
-    assert_int_equal(message.id.data == NULL, row->expected.id.data == NULL);
+    assert_int_equal(!message.id.data, !row->expected.id.data);
     free(memory);
 }
 
 static size_t count_acks(struct bytes input)
 {
     size_t acks = 0;
-    while (acks < input.len && input.data[acks] == 1)
+    while (acks < input.len && input.data[acks] == 1) {
         acks++;
+    }
     return acks;
 }
 
@@ -341,8 +343,9 @@ static void test_good_whole_and_split(void **state)
             void *memory;
             const struct tracker_result result =
                 read_first(&row->options, row->input, len, &dialect, &message, &memory);
-            if (result.outcome != TRACKER_MORE || dialect != row->before || message.type != 77)
+            if (result.outcome != TRACKER_MORE || dialect != row->before || message.type != 77) {
                 fail_msg("%s: outcome %d at byte %zu", row->name, result.outcome, len);
+            }
             assert_int_equal(result.consumed, len < acks ? len : acks);
             free(memory);
         }
@@ -366,14 +369,16 @@ static void stream_feed(struct stream *stream, struct bytes chunk)
         result = tracker_read(writer_bytes_written(&stream->buffer), &stream->options,
                               &stream->dialect, &message);
         assert_int_not_equal(result.outcome, TRACKER_FAILED);
-        if (result.outcome == TRACKER_MESSAGE)
+        if (result.outcome == TRACKER_MESSAGE) {
             writer_format(&stream->received, "%d %.*s v%d %.*s\n", message.type,
                           (int)message.id.len, message.id.len ? (const char *)message.id.data : "",
                           (int)message.version, (int)message.state.len,
                           message.state.len ? (const char *)message.state.data : "");
+        }
         stream->buffer.len -= result.consumed;
-        if (stream->buffer.len > 0)
+        if (stream->buffer.len > 0) {
             memmove(stream->buffer.data, stream->buffer.data + result.consumed, stream->buffer.len);
+        }
     } while (result.outcome == TRACKER_MESSAGE);
 }
 
@@ -383,8 +388,9 @@ static void check_stream_as(struct tracker_options options, struct bytes input,
     /* Cut into two parts at every byte (at 0: whole), and at last byte by byte. */
     for (size_t cut = 0; cut <= input.len; cut++) {
         struct stream stream = {.options = options};
-        for (size_t at = 0; cut == input.len && at < cut; at++)
+        for (size_t at = 0; cut == input.len && at < cut; at++) {
             stream_feed(&stream, (struct bytes){input.data + at, 1});
+        }
         if (cut < input.len) {
             stream_feed(&stream, (struct bytes){input.data, cut});
             stream_feed(&stream, (struct bytes){input.data + cut, input.len - cut});

@@ -170,13 +170,15 @@ static void test_bad_at_the_first_byte_that_shows_it(void **state)
             const bool shown = len >= bad[i].input.len;
             if (result.outcome != (shown ? TRACKER_FAILED : TRACKER_MORE) ||
                 result.error != (shown ? bad[i].error : TRACKER_ERROR_NONE) ||
-                (result.reason != NULL) != shown)
+                (result.reason != NULL) != shown) {
                 fail_msg("%s: outcome %d, error %d at byte %zu", bad[i].name, result.outcome,
                          result.error, len);
+            }
             assert_int_equal(dialect, bad[i].before);
             assert_int_equal(message.type, 77);
-            if (shown)
+            if (shown) {
                 assert_int_equal(result.consumed, 0);
+            }
             free(memory);
         }
         writer_free(&longer);

@@ -79,8 +79,9 @@ static void check_push_prefixes(struct bytes input, size_t shown, enum tracker_o
         assert_int_equal(result.outcome, len < shown ? TRACKER_MORE : outcome);
         assert_int_equal(result.error, len < shown ? TRACKER_ERROR_NONE : error);
         assert_int_equal(result.consumed, result.outcome == TRACKER_MESSAGE ? shown : 0);
-        if (result.outcome != TRACKER_MESSAGE)
+        if (result.outcome != TRACKER_MESSAGE) {
             assert_int_equal(push.version, 77);
+        }
         free(memory);
     }
 }
@@ -139,8 +140,9 @@ static void test_bad_pushes(void **state)
         {TRACKER_ERROR_LENGTH, B("\x2a\x01\x03\x04\x01\x01\x00\x00")},  /* an empty id */
         {TRACKER_ERROR_LENGTH, B("\x2a\x01\x03\x06\x01\x01\x01i\x00\x01")},
     };
-    for (size_t i = 0; i < COUNT(rows); i++)
+    for (size_t i = 0; i < COUNT(rows); i++) {
         check_push_prefixes(rows[i].input, rows[i].input.len, TRACKER_FAILED, rows[i].error);
+    }
 }
 
 int main(void)

@@ -126,8 +126,9 @@ static char *sorted_entries(struct bytes text)
     char *copy = mem_dup(text.data, text.len);
     char *sorted = mem_strdup("");
     assert_true(text.len >= 2 && copy[0] == '{' && copy[text.len - 1] == '}');
-    for (char *piece = strtok(copy, "{, }"); piece; piece = strtok(NULL, "{, }"))
+    for (char *piece = strtok(copy, "{, }"); piece; piece = strtok(NULL, "{, }")) {
         pieces[count++] = piece;
+    }
     qsort(pieces, count, sizeof *pieces, compare_pieces);
     for (size_t i = 0; i < count; i++) {
         char *longer = mem_format("%s%s\n", sorted, pieces[i]);

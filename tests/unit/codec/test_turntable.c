@@ -111,9 +111,10 @@ static const struct good good[] = {
 
 static void assert_optional(const char *what, struct bytes actual, const char *expected)
 {
-    assert_int_equal(actual.data == NULL, expected == NULL);
-    if (expected != NULL)
+    assert_int_equal(!actual.data, !expected);
+    if (expected) {
         assert_text(what, actual, expected);
+    }
 }
 
 static void assert_ids(const struct turntable_message *message, const char *expected)
@@ -121,11 +122,12 @@ static void assert_ids(const struct turntable_message *message, const char *expe
     struct writer ids = {0};
 
     for (size_t i = 0; i < message->id_count; i++) {
-        if (i > 0)
+        if (i > 0) {
             writer_u8(&ids, ' ');
+        }
         writer_bytes(&ids, message->ids[i]);
     }
-    assert_text("ids", writer_bytes_written(&ids), expected != NULL ? expected : "");
+    assert_text("ids", writer_bytes_written(&ids), expected ? expected : "");
     writer_free(&ids);
 }
 
@@ -135,8 +137,9 @@ static void check_good(const struct good *expected, struct bytes text)
     struct turntable_error error;
     struct writer to = {0};
 
-    if (!turntable_read(text, &limits, &message, &error))
+    if (!turntable_read(text, &limits, &message, &error)) {
         fail_msg("%s: %s", expected->text, error.detail.text);
+    }
     assert_int_equal(message.command, expected->command);
     assert_string_equal(error.command, turntable_command_name(expected->command));
     assert_optional("user", message.user, expected->user);
@@ -182,9 +185,11 @@ static void check_bad(const char *code, const char *text, struct bytes input)
         assert_int_equal(to.len, 0);
     }
     turntable_message_free(&message);
-    if (strcmp(turntable_code_name(error.code), code) != 0 || strcmp(error.detail.text, text) != 0)
+    if (strcmp(turntable_code_name(error.code), code) != 0 ||
+        strcmp(error.detail.text, text) != 0) {
         fail_msg("%.*s: %s, %s; not %s, %s", (int)input.len, (const char *)input.data,
                  turntable_code_name(error.code), error.detail.text, code, text);
+    }
     /* It can be sent, whatever it was. */
     turntable_write_error(&to, error.code, error.detail.text, error.command);
     assert_false(to.failed);
@@ -221,8 +226,9 @@ static void test_users(void **state)
         {"1:\xc3\xa9", false},
     };
 
-    for (size_t i = 0; i < COUNT(ids); i++)
+    for (size_t i = 0; i < COUNT(ids); i++) {
         assert_int_equal(turntable_is_user(S(ids[i].id)), ids[i].user);
+    }
     assert_false(turntable_is_user(B("1:a\0")));
 }
 
@@ -240,8 +246,9 @@ static void test_users_of_any_form(void **state)
     for (size_t i = 0; i < COUNT(bad); i++) {
         writer_reset(&text);
         writer_format(&text, "{\"command\":\"idme\",\"data\":%s}", bad[i]);
-        if (turntable_read(writer_bytes_written(&text), &limits, &message, &error))
+        if (turntable_read(writer_bytes_written(&text), &limits, &message, &error)) {
             fail_msg("%s", bad[i]);
+        }
         assert_true(error.code == TURNTABLE_CODE_BAD_ID ||
                     error.code == TURNTABLE_CODE_BAD_MESSAGE);
     }

@@ -103,8 +103,9 @@ static void test_userchange_in_chunks(void **state)
 static void test_codes_have_names(void **state)
 {
     for (int a = TURNTABLE_CODE_BAD_JSON; a <= TURNTABLE_CODE_UNAVAILABLE; a++) {
-        for (int b = TURNTABLE_CODE_BAD_JSON; b < a; b++)
+        for (int b = TURNTABLE_CODE_BAD_JSON; b < a; b++) {
             assert_string_not_equal(turntable_code_name(a), turntable_code_name(b));
+        }
     }
 }
 
@@ -193,8 +194,9 @@ static bool relay(struct writer *to, struct bytes text, const struct turntable_r
     struct turntable_message message;
     bool done;
 
-    if (!turntable_read(text, &limits, &message, error))
+    if (!turntable_read(text, &limits, &message, error)) {
         fail_msg("%.*s: %s", (int)text.len, (const char *)text.data, error->detail.text);
+    }
     done = turntable_relay_game(to, &message, rules, error);
     turntable_message_free(&message);
     return done;
@@ -204,7 +206,7 @@ static void check_relay(const struct relay *row, struct bytes sender)
 {
     const struct turntable_rules rules = {
         .sender = sender, .now = 1700000000000, .tolerance = 2000};
-    const char *after = row->after != NULL ? row->after : row->before;
+    const char *after = row->after ? row->after : row->before;
     struct writer text = {0}, expected = {0}, to = {0};
     struct turntable_error error;
 
@@ -213,8 +215,9 @@ static void check_relay(const struct relay *row, struct bytes sender)
     writer_format(&expected, " {\"x\":1, \"data\":{ \"actions\":%s,\"channel\":\"a\"},%s", after,
                   "\"command\":\"game\" }\n");
     writer_u8(&expected, 0);
-    if (!relay(&to, writer_bytes_written(&text), &rules, &error))
+    if (!relay(&to, writer_bytes_written(&text), &rules, &error)) {
         fail_msg("%s: %s", row->name, error.detail.text);
+    }
     assert_text(row->name, writer_bytes_written(&to), (const char *)expected.data);
     /* What has been relayed is left alone by the next. */
     writer_reset(&text);
@@ -229,8 +232,9 @@ static void check_relay(const struct relay *row, struct bytes sender)
 
 static void test_relay(void **state)
 {
-    for (size_t i = 0; i < COUNT(relays); i++)
+    for (size_t i = 0; i < COUNT(relays); i++) {
         check_relay(&relays[i], B("1:2"));
+    }
 }
 
 /* An id that is an integer is sent as a string. */
@@ -247,8 +251,9 @@ static void test_relay_of_integers(void **state)
         {"as text", "[{\"from\":\"12\",\"timestamp\":1700000000000}]", NULL},
     };
 
-    for (size_t i = 0; i < COUNT(rows); i++)
+    for (size_t i = 0; i < COUNT(rows); i++) {
         check_relay(&rows[i], B("12"));
+    }
 }
 
 /* The members of a room: what the arg lists, and nobody else. */
@@ -256,9 +261,10 @@ static bool is_listed(void *arg, struct bytes id)
 {
     const char *const *members = arg;
 
-    for (; *members != NULL; members++) {
-        if (bytes_equal(id, S(*members)))
+    for (; *members; members++) {
+        if (bytes_equal(id, S(*members))) {
             return true;
+        }
     }
     return false;
 }
@@ -290,11 +296,11 @@ static void test_members_only(void **state)
                       "{\"command\":\"game\",\"data\":{\"channel\":\"a\",\"actions\":[{"
                       "\"data\":%s}]}}",
                       cases[i].data);
-        assert_int_equal(relay(&to, writer_bytes_written(&text), &rules, &error),
-                         cases[i].error == NULL);
-        assert_int_equal(to.len > 0, cases[i].error == NULL);
-        if (cases[i].error == NULL)
+        assert_int_equal(relay(&to, writer_bytes_written(&text), &rules, &error), !cases[i].error);
+        assert_int_equal(to.len > 0, !cases[i].error);
+        if (!cases[i].error) {
             continue;
+        }
         assert_string_equal(error.detail.text, cases[i].error);
         assert_int_equal(error.code, TURNTABLE_CODE_NOT_MEMBER);
         assert_string_equal(error.command, "game");

@@ -43,8 +43,9 @@
 
 static inline void assert_bytes(const char *name, struct bytes actual, struct bytes expected)
 {
-    if (!bytes_equal(actual, expected))
+    if (!bytes_equal(actual, expected)) {
         fail_msg("%s: %zu bytes, not the %zu expected", name, actual.len, expected.len);
+    }
 }
 
 /* tracker_read of the first len bytes of input, in memory that the caller frees: *memory. */
@@ -55,8 +56,9 @@ static inline struct tracker_result read_first(const struct tracker_options *opt
 {
     *memory = mem_alloc(len + 1);
     uint8_t *exact = (uint8_t *)*memory + 1;
-    for (size_t i = 0; i < len; i++)
+    for (size_t i = 0; i < len; i++) {
         exact[i] = input.data[i];
+    }
     return tracker_read((struct bytes){exact, len}, options, dialect, message);
 }
 

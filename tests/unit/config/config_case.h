@@ -28,7 +28,7 @@ struct sample {
 
 static inline const char *check_list(const char *value)
 {
-    return strchr(value, '!') == NULL ? NULL : "must hold no exclamation mark";
+    return !strchr(value, '!') ? NULL : "must hold no exclamation mark";
 }
 
 #define FIELD(name) offsetof(struct sample, name)
@@ -102,8 +102,9 @@ static inline int tear_down(void **state)
 /* NULL is expected. */
 static inline void assert_good(char *message)
 {
-    if (message != NULL)
+    if (message) {
         fail_msg("%s", message);
+    }
 }
 
 /* Every one of the words, separated by '|', must be in the message, which is freed. */
@@ -112,9 +113,10 @@ static inline void assert_says(char *message, const char *words)
     char *copy = mem_strdup(words);
 
     assert_non_null(message);
-    for (char *word = strtok(copy, "|"); word != NULL; word = strtok(NULL, "|")) {
-        if (strstr(message, word) == NULL)
+    for (char *word = strtok(copy, "|"); word; word = strtok(NULL, "|")) {
+        if (!strstr(message, word)) {
             fail_msg("\"%s\" is not in: %s", word, message);
+        }
     }
     free(copy);
     free(message);

@@ -94,12 +94,13 @@ static void flags_go_before_environment_before_file(void **state)
 
         config_add(other, &sample_module, &values);
         for (int j = 0; j < 3; j++) {
-            if (orders[i][j] == 0)
+            if (orders[i][j] == 0) {
                 assert_good(config_load_file(other, path));
-            else if (orders[i][j] == 1)
+            } else if (orders[i][j] == 1) {
                 assert_good(config_load_environment(other, environment));
-            else
+            } else {
                 assert_good(config_set(other, "sample.count=3"));
+            }
         }
         assert_int_equal(values.count, 3);
         assert_int_equal(values.any, 2);

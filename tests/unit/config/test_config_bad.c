@@ -241,11 +241,13 @@ static void durations_and_sizes(void **state)
         int64_t value;
 
         assert_int_equal(config_parse_duration(cases[i].text, &value), cases[i].ms >= 0);
-        if (cases[i].ms >= 0)
+        if (cases[i].ms >= 0) {
             assert_int_equal(value, cases[i].ms);
+        }
         assert_int_equal(config_parse_size(cases[i].text, &value), cases[i].bytes >= 0);
-        if (cases[i].bytes >= 0)
+        if (cases[i].bytes >= 0) {
             assert_int_equal(value, cases[i].bytes);
+        }
     }
 }
 

@@ -42,8 +42,9 @@ static unsigned count(const char *text, const char *word)
 {
     unsigned found = 0;
 
-    for (const char *at = strstr(text, word); at != NULL; at = strstr(at + 1, word))
+    for (const char *at = strstr(text, word); at; at = strstr(at + 1, word)) {
         found++;
+    }
     return found;
 }
 
@@ -63,7 +64,7 @@ static void the_sample_is_the_defaults(void **state)
     assert_defaults();
 
     /* With every setting taken into use it sets everything to what it is anyway. */
-    for (char *at = text; at != NULL; at = strchr(at + 1, '\n')) {
+    for (char *at = text; at; at = strchr(at + 1, '\n')) {
         if (at[0] == '\n' && at[1] == '#' && at[2] != ' ') {
             at[1] = ' ';
             settings++;

@@ -34,8 +34,9 @@ static inline char *ask_for(struct fixture *f, const char *command)
         words[count] = strcmp(word, "''") == 0 ? "" : word;
         lengths[count] = strlen(words[count]);
         count++;
-        for (char *at = strchr(word, '@'); at; at = strchr(at, '@'))
+        for (char *at = strchr(word, '@'); at; at = strchr(at, '@')) {
             *at = ' ';
+        }
     }
     redisContext *context = server_connect(&f->server);
     redisReply *reply = redisCommandArgv(context, count, words, lengths);
@@ -52,8 +53,9 @@ static inline char *ask_for(struct fixture *f, const char *command)
 static inline void ask(struct fixture *f, const char *command)
 {
     char *reply = ask_for(f, command);
-    if (!strncmp(reply, "ERR", 3) || !strncmp(reply, "WRONGTYPE", 9))
+    if (!strncmp(reply, "ERR", 3) || !strncmp(reply, "WRONGTYPE", 9)) {
         fail_msg("%s: %s", command, reply);
+    }
     free(reply);
 }
 
@@ -84,8 +86,9 @@ static const char *const sound[] = {
 
 static inline void make_sound(struct fixture *f)
 {
-    for (const char *const *command = sound; *command; command++)
+    for (const char *const *command = sound; *command; command++) {
         ask(f, *command);
+    }
 }
 
 static inline int set_up(void **state)
@@ -126,8 +129,9 @@ static inline struct fsck_options options_for(uint32_t partitions)
 static inline void run(struct fixture *f, const struct fsck_options *options,
                        struct fsck_report *report)
 {
-    if (!fsck_run(f->reader, options, report))
+    if (!fsck_run(f->reader, options, report)) {
         fail_msg("fsck failed: %s", reader_error(f->reader));
+    }
 }
 
 static inline void expect_clean(struct fixture *f, uint32_t partitions, const char *when)
@@ -135,9 +139,10 @@ static inline void expect_clean(struct fixture *f, uint32_t partitions, const ch
     struct fsck_options options = options_for(partitions);
     struct fsck_report report;
     run(f, &options, &report);
-    for (size_t i = 0; i < report.count; i++)
+    for (size_t i = 0; i < report.count; i++) {
         fail_msg("%s: found %s of %.*s", when, fsck_rule_name(report.findings[i].rule),
                  (int)report.findings[i].id.len, (const char *)report.findings[i].id.data);
+    }
     fsck_report_free(&report);
 }
 

@@ -42,8 +42,9 @@ static inline void expect_message(redisContext *context, const struct damage *c,
         const char *message = reply->element[2]->str;
         size_t len = strlen(message), text_len = strlen(text);
         if (strncmp(message, "1 " EPOCH " ", 3 + sizeof EPOCH - 1) != 0 || len < text_len ||
-            strcmp(message + len - text_len, text) != 0)
+            strcmp(message + len - text_len, text) != 0) {
             fail_msg("%s: published %s", c->name, message);
+        }
         freeReplyObject(reply);
     }
     redisFree(context);
@@ -54,8 +55,9 @@ static inline int field_length(struct bytes body, const char *name)
 {
     struct bytes field, value;
     while (event_field(&body, &field, &value)) {
-        if (bytes_equal(field, bytes_from_string(name)))
+        if (bytes_equal(field, bytes_from_string(name))) {
             return (int)value.len;
+        }
     }
     return -1;
 }
@@ -101,31 +103,39 @@ static inline void expect_found(const struct fsck_report *report, const struct d
                                 bool is_repaired)
 {
     size_t found = 0, others = 0, wanted = 0;
-    while (wanted < sizeof c->also / sizeof *c->also && c->also[wanted])
+    while (wanted < sizeof c->also / sizeof *c->also && c->also[wanted]) {
         wanted++;
+    }
     for (size_t i = 0; i < report->count; i++) {
         const struct fsck_finding *finding = &report->findings[i];
-        if (finding->rule == FSCK_COUNT && c->rule != FSCK_COUNT)
+        if (finding->rule == FSCK_COUNT && c->rule != FSCK_COUNT) {
             fail_msg("%s: the count is %llu, and %llu are counted", c->name,
                      (unsigned long long)finding->stored, (unsigned long long)finding->counted);
-        if (!is_expected(c, finding->rule, &others))
+        }
+        if (!is_expected(c, finding->rule, &others)) {
             fail_msg("%s: found %s", c->name, fsck_rule_name(finding->rule));
-        if (finding->repaired != is_repaired)
+        }
+        if (finding->repaired != is_repaired) {
             fail_msg("%s: %s is %srepaired", c->name, fsck_rule_name(finding->rule),
                      is_repaired ? "not " : "");
-        if (finding->rule != c->rule)
+        }
+        if (finding->rule != c->rule) {
             continue;
-        if (!bytes_equal(finding->id, bytes_from_string(c->id)))
+        }
+        if (!bytes_equal(finding->id, bytes_from_string(c->id))) {
             fail_msg("%s: found of %.*s", c->name, (int)finding->id.len,
                      (const char *)finding->id.data);
-        if (c->node)
+        }
+        if (c->node) {
             assert_string_equal(finding->node, c->node);
-        else
+        } else {
             assert_null(finding->node);
+        }
         found++;
     }
-    if (found != 1 || others != wanted)
+    if (found != 1 || others != wanted) {
         fail_msg("%s: found %zu times, and %zu others", c->name, found, others);
+    }
     assert_int_equal(report->repaired, is_repaired ? report->count : 0);
 }
 
@@ -139,8 +149,9 @@ static inline void expect_damages_repaired(struct fixture *f, const struct damag
         struct fsck_report report;
         make_sound(f);
         expect_clean(f, 1, c->name);
-        for (size_t j = 0; j < 5 && c->commands[j]; j++)
+        for (size_t j = 0; j < 5 && c->commands[j]; j++) {
             ask(f, c->commands[j]);
+        }
         redisContext *context = listen_to(f, P "events");
         redisContext *presence = listen_to(f, P "presence:u1"), *room = listen_to(f, P "room:r");
         run(f, &options, &report);
@@ -151,16 +162,18 @@ static inline void expect_damages_repaired(struct fixture *f, const struct damag
         run(f, &options, &report);
         expect_found(&report, c, true);
         fsck_report_free(&report);
-        if (c->event)
+        if (c->event) {
             expect_event(context, c);
+        }
         redisFree(context);
         expect_message(presence, c, c->presence);
         expect_message(room, c, c->room);
         server_expect(&f->server, c->event ? "11" : "10", "HGET " P "head revision");
         for (size_t j = 0; j < sizeof c->then / sizeof *c->then && c->then[j].command; j++) {
             char *reply = ask_for(f, c->then[j].command);
-            if (strcmp(reply, c->then[j].reply) != 0)
+            if (strcmp(reply, c->then[j].reply) != 0) {
                 fail_msg("%s: %s says %s", c->name, c->then[j].command, reply);
+            }
             free(reply);
         }
         expect_clean(f, 1, c->name);

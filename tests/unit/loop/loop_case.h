@@ -51,15 +51,17 @@ static inline void drain(int fd)
 {
     char bytes[65536];
 
-    while (read(fd, bytes, sizeof bytes) > 0)
+    while (read(fd, bytes, sizeof bytes) > 0) {
         continue;
+    }
 }
 
 /* Turns until the journal has this many letters. */
 static inline void turn_until(size_t letters)
 {
-    while (strlen(journal) < letters)
+    while (strlen(journal) < letters) {
         loop_iterate(loop, 3600000);
+    }
 }
 
 static inline void note_letter(void *arg)

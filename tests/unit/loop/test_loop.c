@@ -144,8 +144,9 @@ static void see_time(void *arg, unsigned events)
     uint64_t *seen = arg;
 
     *seen = loop_now_us(loop);
-    while (clock_monotonic_us() < *seen + 2000) /* a long callback */
+    while (clock_monotonic_us() < *seen + 2000) { /* a long callback */
         continue;
+    }
     note('t');
 }
 

@@ -22,8 +22,9 @@ static void take_turns(size_t letters)
 static void note_and_drain(void *arg, unsigned events)
 {
     note(events == LOOP_READ ? 'r' : 'w');
-    if (events == LOOP_READ)
+    if (events == LOOP_READ) {
         drain(ends[0]);
+    }
 }
 
 static void descriptors_make_it_readable(void **state)

@@ -14,8 +14,9 @@ static void run_chain(void *arg)
     struct chain *chain = arg;
 
     note(chain->letter);
-    if (chain->then != NULL)
+    if (chain->then) {
         loop_defer(loop, chain->then->phase, &chain->then->task);
+    }
 }
 
 static struct chain link_to(char letter, struct chain *then, enum loop_phase phase)
@@ -31,15 +32,17 @@ static void tasks_run_by_phase_in_order(void **state)
         tasks[i] = link_to((char)('a' + i), NULL, LOOP_PHASE_VIEW);
         tasks[i].task.arg = &tasks[i];
     }
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 8; i++) {
         loop_defer(loop, (enum loop_phase)(3 - i % 4), &tasks[i].task);
+    }
     loop_defer(loop, LOOP_PHASE_VIEW, &tasks[0].task); /* waits already: nothing changes */
     loop_iterate(loop, 3600000);                       /* does not wait */
     assert_string_equal(journal, "dhcgbfae");
     loop_iterate(loop, 0);
     assert_string_equal(journal, "dhcgbfae");
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 8; i++) {
         assert_false(tasks[i].task.queued);
+    }
 }
 
 static void tasks_go_back_to_earlier_phases(void **state)
@@ -67,8 +70,9 @@ static int rounds;
 static void run_three_times(void *arg)
 {
     note('a');
-    if (++rounds < 3)
+    if (++rounds < 3) {
         loop_defer(loop, LOOP_PHASE_VIEW, arg);
+    }
 }
 
 static void a_task_may_defer_itself(void **state)
@@ -122,8 +126,9 @@ static void tasks_come_after_all_callbacks_of_the_iteration(void **state)
     loop_io_set(io, LOOP_READ);
     loop_timer_start(timer, 0);
     put("x");
-    while (clock_monotonic_us() <= loop_now_us(loop) + 1000)
+    while (clock_monotonic_us() <= loop_now_us(loop) + 1000) {
         continue; /* so that the timer is due in the same iteration */
+    }
     loop_iterate(loop, 10000);
     assert_string_equal(journal, "iat");
     loop_io_destroy(&io);

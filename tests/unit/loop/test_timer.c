@@ -11,8 +11,9 @@ static void timers_fire_in_order_and_once(void **state)
     char letters[] = "abc";
     struct loop_timer *timers[3];
 
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         timers[i] = timer_of(&letters[i]);
+    }
     assert_false(loop_timer_is_running(timers[0]));
     loop_timer_start(timers[2], 30);
     loop_timer_start(timers[0], 1);
@@ -20,8 +21,9 @@ static void timers_fire_in_order_and_once(void **state)
     assert_true(loop_timer_is_running(timers[0]));
     turn_until(3);
     assert_string_equal(journal, "abc");
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         assert_false(loop_timer_is_running(timers[i]));
+    }
     loop_iterate(loop, 5);
     assert_string_equal(journal, "abc");
     for (int i = 0; i < 3; i++) {
@@ -113,8 +115,9 @@ static void many_timers_keep_their_order(void **state)
     static bool fired[MANY], running[MANY];
     unsigned seed = 42;
 
-    for (int i = 0; i < MANY; i++)
+    for (int i = 0; i < MANY; i++) {
         timers[i] = loop_timer_create(loop, note_fired, &fired[i]);
+    }
     for (int step = 0; step < 20000; step++) {
         int i;
 
@@ -122,17 +125,19 @@ static void many_timers_keep_their_order(void **state)
         i = (int)(seed >> 8) % MANY;
         /* Half of them are due at once, the others an hour and more later. */
         running[i] = (seed >> 4) % 3 != 0;
-        if (running[i])
+        if (running[i]) {
             loop_timer_start(timers[i], i % 2 == 0 ? 0 : 3600000 + (seed >> 8) % 1000);
-        else
+        } else {
             loop_timer_stop(timers[i]);
+        }
         assert_int_equal(loop_timer_is_running(timers[i]), running[i]);
     }
     for (int left = 1; left > 0;) {
         left = 0;
         loop_iterate(loop, 1);
-        for (int i = 0; i < MANY; i += 2)
+        for (int i = 0; i < MANY; i += 2) {
             left += loop_timer_is_running(timers[i]);
+        }
     }
     for (int i = 0; i < MANY; i++) {
         assert_int_equal(fired[i], i % 2 == 0 && running[i]);
@@ -193,8 +198,9 @@ static double lag_metric(const char *name)
     metrics_write_text(&writer);
     writer_u8(&writer, '\0');
     at = strstr((char *)writer.data, name);
-    if (at != NULL)
+    if (at) {
         value = strtod(at + strlen(name), NULL);
+    }
     writer_free(&writer);
     return value;
 }
@@ -209,8 +215,9 @@ static void lateness_is_measured(void **state)
 
     loop_timer_start(timer, 1);
     start_us = clock_monotonic_us();
-    while (clock_monotonic_us() < start_us + 21000) /* it is due after the first of them */
+    while (clock_monotonic_us() < start_us + 21000) { /* it is due after the first of them */
         continue;
+    }
     turn_until(1);
     assert_true(lag_metric("\ntracker_loop_lag_seconds_count ") == count + 1);
     assert_true(lag_metric("\ntracker_loop_lag_seconds_sum ") >= sum + 0.0199);

@@ -77,8 +77,9 @@ static inline bool shows_field(const struct observer *observer, const char *id, 
                                const char *value)
 {
     struct map_entry *entry = map_view_find(observer->view, bytes_from_string(id));
-    if (!entry)
+    if (!entry) {
         return false;
+    }
     struct bytes shown = map_entry_field(entry, name);
     return value ? shown.data && bytes_equal(shown, bytes_from_string(value)) : !shown.data;
 }

@@ -109,8 +109,9 @@ static inline void world_on_reply(void *arg, enum redis_status status,
     world->replied = true;
     world->reply[0] = 0;
     world->reply_integer = -1;
-    if (status != REDIS_OK && status != REDIS_REFUSED)
+    if (status != REDIS_OK && status != REDIS_REFUSED) {
         return;
+    }
     world->reply_integer = reply->integer;
     if (reply->text.len && reply->text.len < sizeof world->reply) {
         memcpy(world->reply, reply->text.data, reply->text.len);
@@ -145,10 +146,12 @@ static inline void front_prepare(struct world *world, struct front *front)
 static inline void front_set(struct front *front, const char *assignment)
 {
     char *error = config_set(front->config, assignment);
-    if (error)
+    if (error) {
         fail_msg("%s", error);
-    if (front->map)
+    }
+    if (front->map) {
         map_settings_changed(front->map);
+    }
 }
 
 static inline void front_start(struct world *world, struct front *front)
@@ -156,8 +159,9 @@ static inline void front_start(struct world *world, struct front *front)
     char *error = NULL;
     front->map = map_create(world->loop, "test", &front->settings, &front->redis, &front->target,
                             &front_callbacks, front, &error);
-    if (!front->map)
+    if (!front->map) {
         fail_msg("%s", error);
+    }
     map_add_feature(front->map, &relay_feature);
     map_add_feature(front->map, &presence_feature);
     map_add_feature(front->map, &room_feature);
@@ -173,8 +177,9 @@ static inline void front_silence(struct front *front)
     redis_store_destroy(&front->map->store);
     for (size_t i = 0; i < front->map->space_count; i++) {
         struct map_space *space = &front->map->spaces[i];
-        for (uint32_t j = 0; j < space->count; j++)
+        for (uint32_t j = 0; j < space->count; j++) {
             partition_link_down(&space->partitions[j]);
+        }
     }
 }
 
@@ -197,10 +202,11 @@ static inline void world_with_acl(struct world *world, bool ends)
     if (redis_acl_file() && world->server) {
         redisContext *context = redisConnectUnix(redis_embedded_socket(world->server));
         assert_true(context && !context->err);
-        if (ends)
+        if (ends) {
             redis_acl_check(context);
-        else
+        } else {
             redis_acl_apply(context, "");
+        }
         redisFree(context);
     }
 }
@@ -214,8 +220,9 @@ static inline struct world *world_create(void)
     log_configure(LOG_ERROR, LOG_FORMAT_LOGFMT);
     world->loop = loop_create();
     world->server = redis_embedded_start(world->loop, "redis-server", NULL, NULL, NULL, &error);
-    if (!world->server)
+    if (!world->server) {
         fail_msg("%s", error);
+    }
     world->link_config = config_create();
     config_add(world->link_config, &redis_config, &world->link_settings);
     char *url = mem_format("unix:%s", redis_embedded_socket(world->server));
@@ -247,15 +254,17 @@ static inline struct world *world_with_fronts(size_t count)
 /* For what has to happen before a grace has ended, however long the machine takes. */
 static inline void world_lengthen_grace(struct world *world)
 {
-    for (size_t i = 0; i < world->count; i++)
+    for (size_t i = 0; i < world->count; i++) {
         world->fronts[i].map->running.client_grace = 600000;
+    }
 }
 
 static inline void world_destroy(struct world *world)
 {
     for (size_t i = 0; i < world->count; i++) {
-        if (world->fronts[i].map || world->fronts[i].config)
+        if (world->fronts[i].map || world->fronts[i].config) {
             front_stop(&world->fronts[i]);
+        }
     }
     redis_link_destroy(&world->link);
     config_destroy(&world->link_config);
@@ -411,8 +420,9 @@ static inline const char *observer_state(const struct observer *observer, const 
 {
     static char text[512];
     struct map_entry *entry = map_view_find(observer->view, bytes_from_string(id));
-    if (!entry)
+    if (!entry) {
         return NULL;
+    }
     struct bytes state = map_entry_state(entry);
     snprintf(text, sizeof text, "%.*s", (int)state.len, (const char *)state.data);
     return text;

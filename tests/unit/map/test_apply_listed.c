@@ -54,8 +54,9 @@ static const char *result(struct world *world, unsigned number)
 {
     static char line[200];
     const char *at = world->reply;
-    if (strncmp(at, "ok ", 3) != 0)
+    if (strncmp(at, "ok ", 3) != 0) {
         fail_msg("%s", at);
+    }
     for (unsigned i = 0; i <= number; i++) {
         at = strchr(at, '\n');
         assert_non_null(at);

@@ -103,8 +103,9 @@ static bool key_outlives_the_silence(struct world *world, struct client *client)
         loop_iterate(world->loop, 10);
         uint64_t before = now;
         now = clock_monotonic_us() / 1000;
-        if (now - before > UNDISTURBED)
+        if (now - before > UNDISTURBED) {
             return false;
+        }
         assert_int_not_equal(ttl, -2);
     }
     return true;
@@ -183,8 +184,9 @@ static void test_a_jump_of_redis_clock_renews_all_keys_at_once(void **state)
     partition->renewals.clock_ms += TTL * 2 / 3;
     age(world, shortened.id, TTL * 2 / 3);
     WAIT_UNTIL(world, partition->renewals.clock_ms <= partition->map->clock_offset_ms);
-    for (unsigned turns = 0; turns < 20; turns++)
+    for (unsigned turns = 0; turns < 20; turns++) {
         loop_iterate(world->loop, 20);
+    }
     assert_true(ttl_of(world, shortened.id) <= TTL * 2 / 3);
     map_session_end(&shortened.session, true);
     map_session_end(&ended.session, true);
@@ -265,10 +267,12 @@ static unsigned tries_that_could_save_it(struct world *world, const struct owned
     uint64_t before, after, expires = 0;
     unsigned tries = 0;
     do {
-        if (!next_try_comes(world, owned, &before, &after) || owned->left_ms == 500)
+        if (!next_try_comes(world, owned, &before, &after) || owned->left_ms == 500) {
             continue; /* 500: it is being sent */
-        if (owned->left_ms > 0)
+        }
+        if (owned->left_ms > 0) {
             expires = owned->due_ms + owned->left_ms;
+        }
         uint64_t longest = after < expires ? (expires - before) / 4 : 250;
         assert_int_equal(owned->phase, OWNED_CONFIRMED);
         assert_true(owned->due_ms <= after + (longest > 40 ? longest : 40));

@@ -144,8 +144,9 @@ static void test_an_end_is_sent_again_though_a_ttl_has_ended(void **state)
     struct partition *partition = space_of(world)->partitions;
     char *here = mem_format("node:%s", world->fronts[0].map->node);
     const char *ids[] = {"here", "dead", "orphan", "registered"};
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < 4; i++) {
         make_end(world, ids[i]);
+    }
     put_back_counted(world, here, "here");
     put_back_counted(world, "node:abcdefabcdef", "dead");
     put_back_counted(world, "registered", "registered");
@@ -240,8 +241,9 @@ static void test_the_oldest_beyond_the_maximum_are_forgotten(void **state)
         make_end(world, id);
     }
     assert_int_equal(world->fronts[0].map->tombstone_count, 5);
-    for (uint32_t i = 0; i < space->count; i++)
+    for (uint32_t i = 0; i < space->count; i++) {
         used += space->partitions[i].tombstones.table != NULL;
+    }
     assert_true(used > 1); /* the ids are of several */
     /* One whose id is used again is no end any more, and makes room. */
     struct client client;
@@ -251,8 +253,9 @@ static void test_the_oldest_beyond_the_maximum_are_forgotten(void **state)
     make_end(world, "id12");
     for (unsigned i = 0; i < 13; i++) {
         snprintf(id, sizeof id, "id%u", i);
-        if (i != 9)
+        if (i != 9) {
             put_back(world, id);
+        }
     }
     begin_epochs(world);
     for (unsigned i = 0; i < 13; i++) {

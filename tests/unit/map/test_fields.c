@@ -277,12 +277,15 @@ static void test_what_is_set_while_redis_is_unreachable_or_empty_arrives(void **
     client_open_fields(world, &client, &(struct map_open){0});
     for (int i = 0; i < 50; i++) {
         snprintf(text, sizeof text, "%d", i);
-        if (i % 5 == 0)
+        if (i % 5 == 0) {
             redis_link_reset(world->fronts[0].map->link, "a test");
-        if (i == 17 || i == 31)
+        }
+        if (i == 17 || i == 31) {
             WORLD_REDIS(world, "FLUSHALL");
-        if (i % 7 == 0)
+        }
+        if (i % 7 == 0) {
             WORLD_REDIS(world, "SCRIPT", "FLUSH");
+        }
         assert_true(client_set(&client, client.id, "p:n", text));
         assert_true(client_set(&client, client.id, text, i % 2 ? NULL : "even"));
         assert_true(client.space->map->pending < 10); /* nothing piles up */

@@ -79,8 +79,9 @@ static void come(struct run *run, struct device *device)
         return;
     }
     device->user = (int)random_below(USERS + 2) - 2;
-    if (device->user >= 0)
+    if (device->user >= 0) {
         open.user = bytes_from_string(user_name(device->user));
+    }
     open.status = random_below(2) ? MAP_BUSY : MAP_ONLINE;
     client_ask_open(&device->client, &open);
 }
@@ -89,8 +90,9 @@ static void go(struct device *device)
 {
     bool leave = random_below(2);
     memset(device->left, 0, sizeof device->left);
-    if (leave && is_open(device))
+    if (leave && is_open(device)) {
         memcpy(device->left, device->client.id, ID_CLIENT_LENGTH);
+    }
     map_session_end(&device->client.session, leave);
     device->alive = false;
 }
@@ -100,11 +102,12 @@ static void change(struct device *device)
     char name[16], value[16];
     snprintf(name, sizeof name, "p:%u", (unsigned)random_below(6));
     snprintf(value, sizeof value, "%u", (unsigned)random_below(100));
-    if (device->user >= 0 && random_below(2))
+    if (device->user >= 0 && random_below(2)) {
         map_session_set_status(device->client.session, bytes_from_string(device->client.id),
                                random_below(2) ? MAP_BUSY : MAP_ONLINE);
-    else
+    } else {
         client_set(&device->client, device->client.id, name, random_below(3) ? value : NULL);
+    }
 }
 
 static void disturb(struct run *run)
@@ -130,16 +133,19 @@ static void disturb(struct run *run)
 static void step(struct run *run)
 {
     struct device *device = &run->devices[random_below(CLIENTS)];
-    if (device->alive && device->client.ended)
+    if (device->alive && device->client.ended) {
         device->alive = false; /* it was dropped */
-    if (!device->alive)
+    }
+    if (!device->alive) {
         come(run, device);
-    else if (random_below(6) == 0)
+    } else if (random_below(6) == 0) {
         go(device);
-    else if (is_open(device))
+    } else if (is_open(device)) {
         change(device);
-    if (random_below(25) == 0)
+    }
+    if (random_below(25) == 0) {
         disturb(run);
+    }
     loop_iterate(run->world->loop, (unsigned)random_below(8));
 }
 
@@ -147,11 +153,13 @@ static bool is_quiet(const struct world *world)
 {
     for (size_t i = 0; i < FRONTS; i++) {
         const struct map *map = world->fronts[i].map;
-        if (map->pending > 0 || !map_is_ready(map, NULL))
+        if (map->pending > 0 || !map_is_ready(map, NULL)) {
             return false;
+        }
         for (uint32_t j = 0; j < PARTITIONS; j++) {
-            if (!list_is_empty(&map->spaces[0].partitions[j].unconfirmed))
+            if (!list_is_empty(&map->spaces[0].partitions[j].unconfirmed)) {
                 return false;
+            }
         }
     }
     return true;
@@ -190,12 +198,15 @@ static const char *expected_status(const struct run *run, int user)
     for (size_t i = 0; i < CLIENTS; i++) {
         const struct device *device = &run->devices[i];
         struct bytes body = {0};
-        if (is_open(device))
+        if (is_open(device)) {
             body = map_session_fields(device->client.session, bytes_from_string(device->client.id));
-        if (!bytes_equal(event_field_find(body, "user"), bytes_from_string(user_name(user))))
+        }
+        if (!bytes_equal(event_field_find(body, "user"), bytes_from_string(user_name(user)))) {
             continue;
-        if (bytes_equal(event_field_find(body, "status"), BYTES_LITERAL("busy")))
+        }
+        if (bytes_equal(event_field_find(body, "status"), BYTES_LITERAL("busy"))) {
             return "busy";
+        }
         status = "online";
     }
     return status;
@@ -205,8 +216,9 @@ static bool users_are_right(struct run *run)
 {
     for (int user = 0; user < USERS; user++) {
         if (strcmp(WORLD_REDIS(run->world, "HGET", key_of("user:", user_name(user)), ".status"),
-                   expected_status(run, user)) != 0)
+                   expected_status(run, user)) != 0) {
             return false;
+        }
     }
     return true;
 }
@@ -225,9 +237,10 @@ static void check_sound(struct run *run)
     struct fsck_report report;
     assert_true(reader_connect(reader));
     assert_true(fsck_run(reader, &options, &report));
-    for (size_t i = 0; i < report.count; i++)
+    for (size_t i = 0; i < report.count; i++) {
         fail_msg("%s of %.*s", fsck_rule_name(report.findings[i].rule),
                  (int)report.findings[i].id.len, (const char *)report.findings[i].id.data);
+    }
     fsck_report_free(&report);
     reader_destroy(&reader);
 }
@@ -235,8 +248,9 @@ static void check_sound(struct run *run)
 static void test_what_sessions_have_is_what_redis_has(void **state)
 {
     struct run run = {.world = *state};
-    for (unsigned i = 0; i < STEPS; i++)
+    for (unsigned i = 0; i < STEPS; i++) {
         step(&run);
+    }
     WAIT_UNTIL(run.world, is_quiet(run.world));
     WAIT_UNTIL(run.world, users_are_right(&run));
     WAIT_UNTIL(run.world, is_quiet(run.world));

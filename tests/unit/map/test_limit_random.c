@@ -57,16 +57,18 @@ static void check_count(struct world *world)
     const char *said = WORLD_REDIS(world, "EVAL", look, "0");
     char *end;
     long counted = strtol(said, &end, 10);
-    if (strncmp(end, " of ", 4) != 0 || strtol(end + 4, NULL, 10) != counted)
+    if (strncmp(end, " of ", 4) != 0 || strtol(end + 4, NULL, 10) != counted) {
         fail_msg("entries: %s", said);
+    }
 }
 
 static void on_any(void *arg, enum map_result result, uint64_t version)
 {
     struct run *run = arg;
     (void)version;
-    if (result == MAP_LIMIT)
+    if (result == MAP_LIMIT) {
         run->refused++;
+    }
 }
 
 static struct bytes random_id(void)
@@ -81,8 +83,9 @@ static void expire(struct run *run, struct bytes id)
     char key[64];
     snprintf(key, sizeof key, KEY("client:%.*s"), (int)id.len, (const char *)id.data);
     WORLD_REDIS(run->world, "DEL", key);
-    if (run->world->reply_integer == 1)
+    if (run->world->reply_integer == 1) {
         run->expired++;
+    }
 }
 
 static void put_again(struct run *run, struct client *client, struct bytes id)
@@ -93,8 +96,9 @@ static void put_again(struct run *run, struct client *client, struct bytes id)
                                 .version = random_below(1000000),
                                 .adopt = MAP_ADOPT_ANY};
     /* While Redis was asked, the session may have ended. */
-    if (client->session)
+    if (client->session) {
         map_session_update(client->session, &update, on_any, run);
+    }
 }
 
 static void register_again(struct front *front, struct run *run, struct bytes id)
@@ -108,8 +112,9 @@ static void set_limit(struct run *run)
 {
     char assignment[32];
     snprintf(assignment, sizeof assignment, "map.max_entries=%u", 1 + (unsigned)random_below(IDS));
-    for (size_t i = 0; i < FRONTS; i++)
+    for (size_t i = 0; i < FRONTS; i++) {
         front_set(&run->world->fronts[i], assignment);
+    }
 }
 
 static void step(struct run *run)
@@ -117,8 +122,9 @@ static void step(struct run *run)
     struct front *front = &run->world->fronts[random_below(FRONTS)];
     struct client *client = &run->clients[random_below(CLIENTS)];
     struct bytes id = random_id();
-    if (!client->session || client->ended)
+    if (!client->session || client->ended) {
         client_connect(client, front);
+    }
     switch (random_below(10)) {
     case 0:
         map_session_end(&client->session, random_below(2));
@@ -139,10 +145,11 @@ static void step(struct run *run)
     case 6:
     case 7:
         expire(run, id);
-        if (random_below(2))
+        if (random_below(2)) {
             register_again(front, run, id);
-        else
+        } else {
             put_again(run, client, id);
+        }
         break;
     default:
         put_again(run, client, id);
@@ -167,8 +174,9 @@ static size_t found(struct run *run, bool of_count)
     size_t count = 0;
     assert_true(reader_connect(reader));
     assert_true(fsck_run(reader, &options, &report));
-    for (size_t i = 0; i < report.count; i++)
+    for (size_t i = 0; i < report.count; i++) {
         count += !of_count || report.findings[i].rule == FSCK_COUNT;
+    }
     fsck_report_free(&report);
     reader_destroy(&reader);
     return count;
@@ -177,12 +185,14 @@ static size_t found(struct run *run, bool of_count)
 static void test_the_number_of_entries_at_the_limit(void **state)
 {
     struct run run = {.world = *state};
-    for (unsigned i = 0; i < STEPS; i++)
+    for (unsigned i = 0; i < STEPS; i++) {
         step(&run);
+    }
     assert_true(run.refused > 0 && run.expired > 0);
     assert_int_equal(found(&run, true), 0);
-    for (size_t i = 0; i < CLIENTS; i++)
+    for (size_t i = 0; i < CLIENTS; i++) {
         map_session_end(&run.clients[i].session, false);
+    }
     WAIT_UNTIL(run.world, !strcmp(WORLD_REDIS(run.world, "HGET", KEY("head"), "entries"), "0"));
     check_count(run.world);
     assert_int_equal(found(&run, false), 0);

@@ -147,8 +147,9 @@ static void test_a_short_loss_restores_nothing(void **state)
 static void test_hello_begins_the_recovery_grace_when_nobody_has_swept(void **state)
 {
     struct world *world = *state;
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < 2; i++) {
         front_silence(&world->fronts[i]);
+    }
     WORLD_REDIS(world, "HSET", KEY("head"), "hold_until", "0", "last", "1000");
     char run[sizeof world->reply];
     strcpy(run, WORLD_REDIS(world, "HGET", KEY("head"), "run"));

@@ -80,8 +80,9 @@ static void test_states_of_any_length_are_kept(void **state)
         WAIT_UNTIL(world, (WORLD_REDIS(world, "EXISTS", key), world->reply_integer == 1));
         WORLD_REDIS(world, "HSTRLEN", key, "state");
         assert_int_equal(world->reply_integer, lengths[i]);
-        if (lengths[i] > 0 && lengths[i] < sizeof world->reply)
+        if (lengths[i] > 0 && lengths[i] < sizeof world->reply) {
             assert_string_equal(WORLD_REDIS(world, "HGET", key, "state"), text);
+        }
     }
     WAIT_UNTIL(world,
                !strcmp(WORLD_REDIS(world, "HGET", "tracker:{main/1/0}:client:other", "state"),
@@ -116,8 +117,9 @@ static void test_many_in_one_iteration_are_answered_in_order(void **state)
     struct world *world = *state;
     struct client client;
     client_connect(&client, &world->fronts[0]);
-    for (unsigned i = 1; i <= 1000; i++)
+    for (unsigned i = 1; i <= 1000; i++) {
         client_send_update(&client, "sensor", MAP_VERSION_NEXT, 0, "x");
+    }
     WAIT_UNTIL(world, client.answers == 1000);
     assert_int_equal(client.version, 1000);
     map_session_end(&client.session, true);
@@ -181,8 +183,9 @@ static void test_a_dead_front_end_is_reaped_once(void **state)
     /* Its links go away at once, as when the process is killed; then its sessions, unheard. */
     struct front *dead = &world->fronts[0];
     WORLD_REDIS(world, "CONFIG", "SET", "maxclients", "10000");
-    for (size_t i = 0; i < 700; i++)
+    for (size_t i = 0; i < 700; i++) {
         clients[i].silence = 0;
+    }
     front_silence(dead);
     WAIT_UNTIL(world, observer.closed == 700);
     assert_int_equal(map_view_count(observer.view), 0);
@@ -190,8 +193,9 @@ static void test_a_dead_front_end_is_reaped_once(void **state)
     assert_string_equal(world->reply, "0");
     WAIT_UNTIL(world, (WORLD_REDIS(world, "ZCARD", "tracker:{main/1/0}:nodes"),
                        world->reply_integer == 1));
-    for (size_t i = 0; i < 700; i++)
+    for (size_t i = 0; i < 700; i++) {
         map_session_end(&clients[i].session, true);
+    }
     map_unwatch(&observer.watcher);
 }
 
@@ -235,8 +239,9 @@ static void test_a_flushed_script_cache_loses_nothing(void **state)
     client_connect(&client, &world->fronts[0]);
     client_open(world, &client, "a");
     WORLD_REDIS(world, "SCRIPT", "FLUSH");
-    for (unsigned i = 1; i <= 2000; i++)
+    for (unsigned i = 1; i <= 2000; i++) {
         client_send_update(&client, client.id, MAP_VERSION_ABSOLUTE, i, "x");
+    }
     unsigned answers = client.answers;
     WAIT_UNTIL(world, client.answers == answers + 2000);
     assert_int_equal(client.result, MAP_OK);

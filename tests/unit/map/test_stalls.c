@@ -12,8 +12,9 @@
 static void test_a_stall_shorter_than_a_lease_ends_none(void **state)
 {
     struct world *world = *state;
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < 2; i++) {
         front_silence(&world->fronts[i]);
+    }
     WORLD_REDIS(world, "EVAL",
                 "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000) "
                 "redis.call('HSET', KEYS[1], 'last', now - 50000, 'hold_until', '0', "

@@ -8,8 +8,9 @@
 static int setup_two(void **state)
 {
     struct world *world = world_with_fronts(2);
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < 2; i++) {
         world->fronts[i].map->running.offline_delay = 400;
+    }
     *state = world;
     return 0;
 }
@@ -98,13 +99,16 @@ static void test_what_one_batch_does_is_published_once(void **state)
                                                         .status = i % 2 ? MAP_BUSY : MAP_ONLINE});
     }
     channel_log_expect(world, &log, "presence:1:x busy;");
-    for (size_t i = 0; i < 8; i++)
+    for (size_t i = 0; i < 8; i++) {
         WAIT_UNTIL(world, clients[i].answers == 1);
-    for (size_t i = 0; i < 8; i++)
+    }
+    for (size_t i = 0; i < 8; i++) {
         set_status(&clients[i], MAP_ONLINE);
+    }
     channel_log_expect(world, &log, "presence:1:x online;");
-    for (size_t i = 0; i < 8; i++)
+    for (size_t i = 0; i < 8; i++) {
         map_session_end(&clients[i].session, false);
+    }
     channel_log_expect(world, &log, "presence:1:x offline;");
     assert_int_equal(log.count, 3);
     channel_log_destroy(&log);
@@ -142,8 +146,9 @@ static void test_the_offline_delay_is_its_own(void **state)
     struct client client;
     channel_log_create(world, &log);
     channel_log_listen(world, &log, KEY("presence:1:x"));
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < 2; i++) {
         world->fronts[i].map->running.client_grace = 20000;
+    }
     open_device(world, &client, &world->fronts[0], "1:x", MAP_ONLINE);
     char id[sizeof client.id];
     memcpy(id, client.id, sizeof id);
@@ -192,8 +197,9 @@ static void test_users_of_a_dead_front_end_go_offline_once(void **state)
     channel_log_listen(world, &log, KEY("presence:1:a"));
     channel_log_listen(world, &log, KEY("presence:1:b"));
     channel_log_listen(world, &log, KEY("presence:1:c"));
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < 4; i++) {
         open_device(world, &clients[i], &world->fronts[i == 3], users[i], MAP_ONLINE);
+    }
     channel_log_expect(world, &log, "presence:1:a online;presence:1:b online;presence:1:c online;");
     front_silence(&world->fronts[0]);
     WAIT_UNTIL(world, log.count == 5);
@@ -203,8 +209,9 @@ static void test_users_of_a_dead_front_end_go_offline_once(void **state)
     assert_non_null(strstr(log.text, "presence:1:b offline;"));
     assert_false(exists(world, KEY("user:1:a")));
     assert_true(exists(world, KEY("user:1:c")));
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < 4; i++) {
         map_session_end(&clients[i].session, false);
+    }
     channel_log_destroy(&log);
 }
 
@@ -456,8 +463,9 @@ static void test_devices_share_the_partition_of_their_user(void **state)
         snprintf(key, sizeof key, "tracker:{wide/4/%u}:user:%s", partition, user);
         assert_string_equal(WORLD_REDIS(world, "HGET", key, clients[i].id), "online");
     }
-    for (unsigned i = 0; i < 40; i++)
+    for (unsigned i = 0; i < 40; i++) {
         map_session_end(&clients[i].session, false);
+    }
 }
 
 int main(void)

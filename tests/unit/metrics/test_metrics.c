@@ -37,11 +37,12 @@ static double value_of(const char *sample)
 {
     size_t len = strlen(sample);
 
-    for (const char *line = text; line != NULL && *line != '\0';) {
-        if (strncmp(line, sample, len) == 0 && line[len] == ' ')
+    for (const char *line = text; line && *line != '\0';) {
+        if (strncmp(line, sample, len) == 0 && line[len] == ' ') {
             return strtod(line + len, NULL);
+        }
         line = strchr(line, '\n');
-        line = line == NULL ? NULL : line + 1;
+        line = !line ? NULL : line + 1;
     }
     return -1;
 }
@@ -112,13 +113,16 @@ static bool belongs(const char *line, size_t name, const char *family, bool hist
     static const char *const endings[] = {"_bucket", "_sum", "_count"};
     size_t len = strlen(family);
 
-    if (strncmp(line, family, len) != 0)
+    if (strncmp(line, family, len) != 0) {
         return false;
-    if (!histogram)
+    }
+    if (!histogram) {
         return name == len;
+    }
     for (size_t i = 0; i < 3; i++) {
-        if (name == len + strlen(endings[i]) && strncmp(line + len, endings[i], name - len) == 0)
+        if (name == len + strlen(endings[i]) && strncmp(line + len, endings[i], name - len) == 0) {
             return true;
+        }
     }
     return false;
 }
@@ -130,14 +134,15 @@ static void the_text_keeps_to_its_format(void **state)
     size_t samples = 1;
 
     write_text();
-    for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
         if (strncmp(line, "# HELP ", 7) == 0) {
             assert_true(samples > 0);
             assert_int_equal(sscanf(line + 7, "%127s", family), 1);
             assert_true(strlen(line) > 7 + strlen(family) + 2);
             (void)snprintf(mark, sizeof mark, "\n%s\n", family);
-            if (strstr(seen, mark) != NULL)
+            if (strstr(seen, mark)) {
                 fail_msg("%s comes twice", family);
+            }
             assert_true(strlen(seen) + strlen(mark) < sizeof seen);
             strcat(seen, mark);
             typed = false;
@@ -149,12 +154,14 @@ static void the_text_keeps_to_its_format(void **state)
             line += 7 + strlen(family);
             histogram = strcmp(line, " histogram") == 0;
             assert_true(histogram || strcmp(line, " counter") == 0 || strcmp(line, " gauge") == 0);
-            if (strcmp(line, " counter") == 0)
+            if (strcmp(line, " counter") == 0) {
                 assert_string_equal(family + strlen(family) - 6, "_total");
+            }
         } else {
             assert_true(typed);
-            if (!belongs(line, check_sample(line), family, histogram))
+            if (!belongs(line, check_sample(line), family, histogram)) {
                 fail_msg("%s after %s", line, family);
+            }
             samples++;
         }
     }
@@ -172,12 +179,14 @@ static void every_metric_is_shown(void **state)
 #undef METRIC_HISTOGRAM
     };
 
-    for (size_t i = 0; i < METRIC_COUNT; i++)
+    for (size_t i = 0; i < METRIC_COUNT; i++) {
         metrics_set((enum metric)i, (int64_t)i + 1);
+    }
     write_text();
     for (size_t i = 0; i < METRIC_COUNT; i++) {
-        if (value_of(samples[i]) != (double)i + 1)
+        if (value_of(samples[i]) != (double)i + 1) {
             fail_msg("%s", samples[i]);
+        }
     }
     memset(metrics_values, 0, sizeof metrics_values);
 }
@@ -264,8 +273,9 @@ static void the_process_is_shown(void **state)
 
     fd = open("/dev/null", O_RDONLY);
     assert_true(fd >= 0);
-    while (clock_cpu_us() < cpu * 1e6 + 1000)
+    while (clock_cpu_us() < cpu * 1e6 + 1000) {
         continue;
+    }
     write_text();
     assert_true(value_of("process_open_fds") == descriptors + 1);
     assert_true(value_of("process_cpu_seconds_total") > cpu);

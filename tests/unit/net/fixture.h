@@ -84,8 +84,9 @@ struct fixture {
 static inline size_t fixture_received(void *arg, struct bytes input)
 {
     struct session *session = arg;
-    if (session->fixture->received != NULL)
+    if (session->fixture->received) {
         return session->fixture->received(session, input);
+    }
     writer_bytes(&session->input, input);
     return input.len;
 }
@@ -94,8 +95,9 @@ static inline void fixture_drained(void *arg)
 {
     struct session *session = arg;
     session->drained++;
-    if (session->fixture->drained != NULL)
+    if (session->fixture->drained) {
         session->fixture->drained(session);
+    }
 }
 
 static inline void fixture_closed(void *arg, enum conn_close_reason reason)
@@ -103,8 +105,9 @@ static inline void fixture_closed(void *arg, enum conn_close_reason reason)
     struct session *session = arg;
     session->closed++;
     session->reason = reason;
-    if (session->fixture->closed != NULL)
+    if (session->fixture->closed) {
         session->fixture->closed(session);
+    }
     session->conn = NULL;
 }
 
@@ -119,8 +122,9 @@ static inline void fixture_accepted(void *arg, struct conn *conn)
     writer_free(&session->input);
     *session = (struct session){.fixture = f, .conn = conn};
     conn_set_handler(conn, &fixture_handler, session);
-    if (!f->keep_handshake)
+    if (!f->keep_handshake) {
         conn_handshake_done(conn);
+    }
 }
 
 static inline const char *fixture_admit(void *arg, const struct address *peer)
@@ -159,12 +163,14 @@ static inline int fixture_destroy(void **state)
     struct fixture *f = *state;
     listener_destroy(&f->listener);
     for (unsigned i = 0; i < SESSIONS_MAX; i++) {
-        if (f->sessions[i].conn != NULL)
+        if (f->sessions[i].conn) {
             conn_close(f->sessions[i].conn, CONN_CLOSE_LOCAL);
+        }
     }
     loop_iterate(f->loop, 0);
-    for (unsigned i = 0; i < SESSIONS_MAX; i++)
+    for (unsigned i = 0; i < SESSIONS_MAX; i++) {
         writer_free(&f->sessions[i].input);
+    }
     assert_int_equal(net_connection_count(f->net), 0);
     assert_int_equal(metrics_get(METRIC_CONNECTIONS), 0);
     assert_int_equal(metrics_get(METRIC_OUTPUT_QUEUED), 0);
@@ -181,16 +187,18 @@ static inline int fixture_destroy(void **state)
 static inline void fixture_set(struct fixture *f, const char *assignment)
 {
     char *error = config_set(f->config, assignment);
-    if (error != NULL)
+    if (error) {
         fail_msg("%s", error);
+    }
 }
 
 static inline void fixture_listen(struct fixture *f, const char *where)
 {
     char *error = NULL;
     f->listener = listener_create(f->net, where, &f->settings, &fixture_callbacks, f, &error);
-    if (f->listener == NULL)
+    if (!f->listener) {
         fail_msg("%s", error);
+    }
 }
 
 /* Whether what was logged so far holds the text. */
@@ -226,12 +234,14 @@ static inline int fixture_connect_to(const char *where)
     socklen_t len = fixture_name(where, &name);
     int fd = socket(name.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
-    if (fixture_receive_buffer > 0)
+    if (fixture_receive_buffer > 0) {
         assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &fixture_receive_buffer,
                                     sizeof fixture_receive_buffer),
                          0);
-    if (connect(fd, (struct sockaddr *)&name, len) != 0)
+    }
+    if (connect(fd, (struct sockaddr *)&name, len) != 0) {
         fail_msg("connect %s: %s", where, strerror(errno));
+    }
     assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
     return fd;
 }
@@ -265,8 +275,9 @@ static inline bool fixture_read(int fd, struct writer *to)
 {
     uint8_t buffer[65536];
     ssize_t n;
-    while ((n = recv(fd, buffer, sizeof buffer, 0)) > 0)
+    while ((n = recv(fd, buffer, sizeof buffer, 0)) > 0) {
         writer_bytes(to, (struct bytes){buffer, (size_t)n});
+    }
     return n < 0 && errno == EAGAIN;
 }
 
@@ -285,9 +296,10 @@ static inline void fixture_read_end(struct fixture *f, int fd, struct writer *to
 
 static inline void fixture_expect_text(const struct writer *writer, const char *text)
 {
-    if (writer->len != strlen(text) || memcmp(writer->data, text, writer->len) != 0)
+    if (writer->len != strlen(text) || memcmp(writer->data, text, writer->len) != 0) {
         fail_msg("got %zu bytes \"%.*s\", not \"%s\"", writer->len, (int)writer->len,
-                 writer->data == NULL ? "" : (const char *)writer->data, text);
+                 !writer->data ? "" : (const char *)writer->data, text);
+    }
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_create, fixture_destroy)

@@ -26,8 +26,9 @@ static void test_echo_and_peer_close(void **state)
 static size_t receive_lines(struct session *session, struct bytes input)
 {
     size_t used = input.len;
-    while (used > 0 && input.data[used - 1] != '\n')
+    while (used > 0 && input.data[used - 1] != '\n') {
         used--;
+    }
     writer_bytes(&session->input, (struct bytes){input.data, used});
     return used;
 }
@@ -58,8 +59,9 @@ static void test_lines_split_at_every_byte(void **state)
 
 static size_t receive_large(struct session *session, struct bytes input)
 {
-    if (input.len < LARGE)
+    if (input.len < LARGE) {
         return 0;
+    }
     writer_bytes(&session->input, (struct bytes){input.data, LARGE});
     return LARGE;
 }
@@ -81,13 +83,14 @@ static void test_large_message(void **state)
     uint8_t *bytes = mem_alloc(LARGE + 10);
     struct session *session;
     int fd;
-    for (size_t i = 0; i < LARGE + 10; i++)
+    for (size_t i = 0; i < LARGE + 10; i++) {
         bytes[i] = (uint8_t)(i * 7 + i / 256);
+    }
     f->received = receive_large;
     fixture_listen(f, "127.0.0.1:0");
     session = fixture_open(f, &fd);
     write_all_bytes(f, fd, bytes, LARGE + 10);
-    WAIT_FOR(f, session->input.len == LARGE && session->conn->input != NULL &&
+    WAIT_FOR(f, session->input.len == LARGE && session->conn->input &&
                     session->conn->input->len == 10);
     assert_memory_equal(session->input.data, bytes, LARGE);
     assert_memory_equal(session->conn->input->data, bytes + LARGE, 10);
@@ -228,8 +231,9 @@ static size_t receive_and_close(struct session *session, struct bytes input)
 static void close_others(struct session *session)
 {
     for (unsigned i = 0; i < SESSIONS_MAX; i++) {
-        if (session->fixture->sessions[i].conn != NULL)
+        if (session->fixture->sessions[i].conn) {
             conn_close(session->fixture->sessions[i].conn, CONN_CLOSE_KICKED);
+        }
     }
 }
 

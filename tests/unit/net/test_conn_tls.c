@@ -72,10 +72,12 @@ static bool read_client(struct client *client, struct writer *to)
 {
     uint8_t buffer[20000];
     ssize_t n;
-    while ((n = tls_stream_read(client->tls, buffer, sizeof buffer)) > 0)
+    while ((n = tls_stream_read(client->tls, buffer, sizeof buffer)) > 0) {
         writer_bytes(to, (struct bytes){buffer, (size_t)n});
-    if (n < 0 && errno != EAGAIN)
+    }
+    if (n < 0 && errno != EAGAIN) {
         fail_msg("%s", tls_stream_error(client->tls));
+    }
     return n < 0;
 }
 
@@ -140,15 +142,17 @@ static void test_behind_and_drained(void **state)
         struct frame *frame;
         struct session *session;
         struct client client;
-        for (size_t j = 0; j < sizes[i]; j++)
+        for (size_t j = 0; j < sizes[i]; j++) {
             bytes[j] = (uint8_t)(j * 7 + j / 253);
+        }
         frame = frame_create((struct bytes){bytes, sizes[i]});
         session = open_client(f, &client);
         for (int j = 0; j < 60; j++) {
             conn_send_frame(session->conn, frame);
             writer_bytes(&expected, (struct bytes){bytes, sizes[i]});
-            if (j % 2 == 0)
+            if (j % 2 == 0) {
                 loop_iterate(f->loop, 0);
+            }
         }
         WAIT_FOR(f, conn_has_backlog(session->conn));
         assert_int_equal(metrics_get(METRIC_OUTPUT_QUEUED), conn_output_size(session->conn));
@@ -262,8 +266,9 @@ static void test_pause_and_resume(void **state)
 
 static size_t need_all(struct session *session, struct bytes input)
 {
-    if (input.len < 200000)
+    if (input.len < 200000) {
         return 0;
+    }
     writer_bytes(&session->input, input);
     return input.len;
 }
@@ -275,8 +280,9 @@ static void test_large_input(void **state)
     struct session *session;
     struct client client;
     size_t sent = 0;
-    for (size_t i = 0; i < 200000; i++)
+    for (size_t i = 0; i < 200000; i++) {
         bytes[i] = (uint8_t)(i * 7 + i / 253);
+    }
     f->received = need_all;
     listen_tls(f);
     session = open_client(f, &client);

@@ -15,8 +15,9 @@ static void expect_error(struct fixture *f, const char *where, const char *part)
     struct listener *listener = try_listen(f, where, &error);
     assert_null(listener);
     assert_non_null(error);
-    if (strstr(error, part) == NULL)
+    if (!strstr(error, part)) {
         fail_msg("%s: \"%s\" does not hold \"%s\"", where, error, part);
+    }
     free(error);
 }
 
@@ -39,8 +40,9 @@ static struct listener *listen_on_both(struct fixture *f)
         fixture_listen(f, "[::]:0");
         snprintf(where, sizeof where, "0.0.0.0:%u", fixture_port_of(listener_where(f->listener)));
         ipv4 = try_listen(f, where, &error);
-        if (ipv4 != NULL)
+        if (ipv4) {
             return ipv4;
+        }
         free(error);
         listener_destroy(&f->listener);
     }
@@ -96,8 +98,9 @@ static void test_bad_places(void **state)
                                       "::1:80x"};
     struct fixture *f = *state;
     char longest[200];
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         expect_error(f, bad[i], "ADDRESS:PORT");
+    }
     expect_error(f, "unix:", "1 to 107 bytes");
     memset(longest, 'a', sizeof longest - 1);
     memcpy(longest, "unix:/tmp/", 10);
@@ -266,24 +269,27 @@ static void test_descriptors_run_out(void **state)
     fixture_listen(f, "127.0.0.1:0");
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
     assert_int_equal(limit.rlim_cur, limit.rlim_max); /* net_create raised it */
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         fds[i] = fixture_connect(f);
+    }
     extra = fixture_connect(f);
     set_descriptor_limit((rlim_t)lowest_free_descriptor() + 3);
     WAIT_FOR(f, f->accepted == 3 && f->net->paused);
     assert_int_equal(metrics_get(METRIC_ACCEPT_PAUSES) - pauses, 1);
     assert_true(fixture_logged(f, "accepting_paused"));
     /* Nothing spins: an iteration that may wait does. */
-    for (int i = 0; i < 3; i++, turns++)
+    for (int i = 0; i < 3; i++, turns++) {
         loop_iterate(f->loop, 20);
+    }
     assert_int_equal(metrics_get(METRIC_ACCEPT_PAUSES) - pauses, 1);
     assert_int_equal(f->accepted, 3);
     /* A connection that ends makes room at once. */
     conn_close(f->sessions[0].conn, CONN_CLOSE_KICKED);
     WAIT_FOR(f, f->accepted == 4);
     set_descriptor_limit(limit.rlim_cur);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         close(fds[i]);
+    }
     close(extra);
 }
 
@@ -310,13 +316,15 @@ static void test_batches(void **state)
     int fds[10];
     fixture_set(f, "net.accept_batch=4");
     fixture_listen(f, "127.0.0.1:0");
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < 10; i++) {
         fds[i] = fixture_connect(f);
+    }
     loop_iterate(f->loop, 100);
     assert_int_equal(f->accepted, 4);
     WAIT_FOR(f, f->accepted == 10);
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < 10; i++) {
         close(fds[i]);
+    }
 }
 
 static void test_connections_outlive_their_listener(void **state)
@@ -374,8 +382,9 @@ static void test_close_connections(void **state)
     int fds[4], fd;
     f->keep_handshake = true;
     fixture_listen(f, "127.0.0.1:0");
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4; i++) {
         sessions[i] = fixture_open(f, &fds[i]);
+    }
     other = try_listen(f, "127.0.0.1:0", &error);
     assert_non_null(other);
     fd = fixture_connect_to(listener_where(other));

@@ -89,8 +89,9 @@ static size_t count_lines(struct fixture *f, const char *text)
     ssize_t n = pread(f->log, log, sizeof log - 1, 0);
     size_t count = 0;
     log[n < 0 ? 0 : n] = 0;
-    for (const char *at = log; (at = strstr(at, text)) != NULL; at++)
+    for (const char *at = log; (at = strstr(at, text)); at++) {
         count++;
+    }
     return count;
 }
 
@@ -100,8 +101,9 @@ static void test_refusals_do_not_flood_the_log(void **state)
     int64_t before = metrics_get(METRIC_REFUSED_DENIED);
     f->refuse = "denied";
     fixture_listen(f, "127.0.0.1:0");
-    for (int i = 0; i < 100; i++)
+    for (int i = 0; i < 100; i++) {
         expect_refusal(f, listener_where(f->listener));
+    }
     assert_int_equal(metrics_get(METRIC_REFUSED_DENIED) - before, 100);
     assert_in_range(count_lines(f, "connection_refused"), 1, 50);
 }

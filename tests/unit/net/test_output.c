@@ -7,8 +7,9 @@ static struct frame *make_frame(size_t len, uint8_t seed)
 {
     uint8_t *bytes = mem_alloc(len);
     struct frame *frame;
-    for (size_t i = 0; i < len; i++)
+    for (size_t i = 0; i < len; i++) {
         bytes[i] = (uint8_t)(seed + i * 13 + i / 251);
+    }
     frame = frame_create((struct bytes){bytes, len});
     free(bytes);
     return frame;
@@ -138,8 +139,9 @@ static void test_shared_pieces(void **state)
     struct writer expected[4] = {0};
     int fds[4];
     fixture_listen(f, "127.0.0.1:0");
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4; i++) {
         sessions[i] = fixture_open(f, &fds[i]);
+    }
     for (int turn = 0; turn < 3; turn++) {
         for (int i = 0; i < 4; i++) {
             conn_send_frame(sessions[i]->conn, a);
@@ -348,8 +350,9 @@ static void test_answers_nobody_reads(void **state)
     memset(requests, 'r', sizeof requests);
     fixture_write(fd, requests, sizeof requests);
     WAIT_FOR(f, conn_has_backlog(session->conn) && (session->conn->flags & CONN_HELD));
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 5; i++) {
         loop_iterate(f->loop, 1);
+    }
     assert_true(session->input.len < sizeof requests);
     assert_true(conn_output_size(session->conn) <= 200 * 1024 + 65536);
     /* Reading them brings the others. */
@@ -422,8 +425,9 @@ static void test_broken_pipe(void **state)
     conn_pause_reading(session->conn); /* so that only writing can find out */
     close(fd);
     WAIT_FOR(f, ({
-                 if (session->conn != NULL)
+                 if (session->conn) {
                      conn_send(session->conn, BYTES_LITERAL("hello?"));
+                 }
                  session->closed == 1;
              }));
     assert_int_equal(session->reason, CONN_CLOSE_ERROR);

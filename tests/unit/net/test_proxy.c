@@ -103,8 +103,9 @@ static void expect_source(const struct proxy_header *header, const char *source)
 {
     char text[ADDRESS_TEXT_SIZE];
     assert_int_equal(header->has_source, source != NULL);
-    if (source != NULL)
+    if (source) {
         assert_string_equal(address_format(&header->source, text), source);
+    }
 }
 
 static void test_good_headers(void **state)
@@ -139,8 +140,9 @@ static void test_bad_headers(void **state)
         struct proxy_header header;
         enum proxy_result result =
             proxy_parse((struct bytes){(const uint8_t *)bad[i].bytes, bad[i].len}, &header);
-        if (result != PROXY_BAD || strstr(header.error, bad[i].error) == NULL)
+        if (result != PROXY_BAD || !strstr(header.error, bad[i].error)) {
             fail_msg("case %zu: %d %s, not %s", i, result, header.error, bad[i].error);
+        }
         for (size_t cut = 0; cut < bad[i].len; cut++) {
             result = proxy_parse((struct bytes){(const uint8_t *)bad[i].bytes, cut}, &header);
             assert_int_not_equal(result, PROXY_DONE);
@@ -192,10 +194,11 @@ static void test_listener_takes_the_address(void **state)
         fixture_write(fd, good[i].bytes, good[i].len);
         fixture_write_text(fd, "hello");
         WAIT_FOR(f, f->accepted > before);
-        if (good[i].source != NULL)
+        if (good[i].source) {
             assert_string_equal(conn_peer_text(session->conn), good[i].source);
-        else
+        } else {
             assert_int_equal(strncmp(conn_peer_text(session->conn), "127.0.0.1:", 10), 0);
+        }
         assert_int_equal(f->asked, before + 1);
         assert_memory_equal(&f->asked_for, conn_peer(session->conn), sizeof f->asked_for);
         WAIT_FOR(f, session->input.len == 5);
@@ -230,15 +233,17 @@ static void expect_refused(struct fixture *f, int fd, const char *why)
     int64_t before = metrics_get(METRIC_REFUSED_PROXY);
     struct writer got = {0};
     WAIT_FOR(f, metrics_get(METRIC_REFUSED_PROXY) == before + 1);
-    while (fixture_read(fd, &got))
+    while (fixture_read(fd, &got)) {
         loop_iterate(f->loop, 10);
+    }
     assert_int_equal(got.len, 0);
     assert_int_equal(f->accepted, 0);
     assert_int_equal(net_connection_count(f->net), 0);
     assert_true(fixture_logged(f, "reason=proxy_header"));
     assert_true(fixture_logged(f, "peer=127.0.0.1:"));
-    if (!fixture_logged(f, why))
+    if (!fixture_logged(f, why)) {
         fail_msg("not logged: %s", why);
+    }
     close(fd);
 }
 
@@ -335,8 +340,9 @@ static void test_clients_are_counted_not_the_proxy(void **state)
     assert_int_equal(metrics_get(METRIC_REFUSED_ADDRESS_LIMIT) - before, 1);
     assert_true(fixture_logged(f, "peer=192.0.2.1:1"));
     assert_int_equal(f->accepted, 3);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4; i++) {
         close(fds[i]);
+    }
 }
 
 static void test_ipv6_clients_are_counted_by_their_net(void **state)
@@ -352,13 +358,15 @@ static void test_ipv6_clients_are_counted_by_their_net(void **state)
     for (unsigned i = 0; i < 4; i++) {
         fds[i] = fixture_connect(f);
         send_client(fds[i], clients[i]);
-        if (i < 3)
+        if (i < 3) {
             WAIT_FOR(f, f->accepted == i + 1);
+        }
     }
     fixture_read_end(f, fds[3], &got);
     assert_int_equal(metrics_get(METRIC_REFUSED_ADDRESS_LIMIT) - before, 1);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4; i++) {
         close(fds[i]);
+    }
 }
 
 static void test_admit_sees_the_client(void **state)

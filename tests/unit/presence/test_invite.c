@@ -37,8 +37,9 @@ static bool on_invitation(struct relay_listener *listener, struct bytes user,
 {
     struct host *host = (struct host *)listener;
     host->calls++;
-    if (!host->user || !bytes_equal(user, bytes_from_string(host->user)))
+    if (!host->user || !bytes_equal(user, bytes_from_string(host->user))) {
         return false;
+    }
     writer_bytes(&host->got, invitation);
     writer_string(&host->got, ";");
     return true;
@@ -92,8 +93,9 @@ static void on_taken(void *arg, struct bytes invitation)
     struct taken *taken = arg;
     writer_bytes(&taken->got, invitation);
     writer_string(&taken->got, ";");
-    if (taken->end)
+    if (taken->end) {
         map_session_end(&taken->end->session, false);
+    }
 }
 
 static void take(struct map_session *session, const char *user, struct taken *taken)
@@ -128,8 +130,9 @@ static void test_all_devices_are_notified_at_once(void **state)
     assert_true(writer_is(&hosts[0].got, "come\n 1;come\n 2;"));
     assert_true(writer_is(&hosts[1].got, "come\n 1;come\n 2;"));
     WAIT_UNTIL(world, count_stored(world, USER) == 0);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 3; i++) {
         taker_close(&devices[i]);
+    }
     taker_close(&sender);
     host_close(&hosts[0]);
     host_close(&hosts[1]);
@@ -167,8 +170,9 @@ static void test_the_oldest_beyond_the_most_are_dropped(void **state)
     struct taken taken = {0};
     taker_open(world, &sender, &world->fronts[0]);
     world->fronts[0].map->running.invite_max = 3;
-    for (char text[] = "1"; text[0] <= '5'; text[0]++)
+    for (char text[] = "1"; text[0] <= '5'; text[0]++) {
         assert_int_equal(invite(world, sender.session, USER, text), MAP_OK);
+    }
     take(sender.session, USER, &taken);
     WAIT_UNTIL(world, taken.got.len > 0);
     assert_true(writer_is(&taken.got, "3;4;5;"));
@@ -398,8 +402,9 @@ static void test_other_devices_are_dropped(void **state)
     assert_false(devices[1].ended);
     assert_false(other.ended);
     presence_drop_other_devices(devices[1].session, BYTES_LITERAL("1:6"), BYTES_LITERAL(""));
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 3; i++) {
         taker_close(&devices[i]);
+    }
     taker_close(&other);
 }
 
@@ -413,15 +418,17 @@ static void test_the_later_of_two_devices_stays(void **state)
         make_device(world, USER, &devices[i]);
         set_since(world, &devices[i], "2000");
     }
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < 2; i++) {
         presence_drop_other_devices(devices[i].session, BYTES_LITERAL(USER), taker_id(&devices[i]));
+    }
     WAIT_UNTIL(world, devices[0].ended);
     /* A device that does not exist any more drops none. */
     presence_drop_other_devices(devices[1].session, BYTES_LITERAL(USER), BYTES_LITERAL("nobody"));
     assert_int_equal(invite(world, devices[1].session, USER, "a round trip"), MAP_OK);
     assert_false(devices[1].ended);
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < 2; i++) {
         taker_close(&devices[i]);
+    }
 }
 
 int main(void)

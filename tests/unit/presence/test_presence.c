@@ -47,8 +47,9 @@ static void friends_create(struct friends *friends, struct front *front)
 
 static void friends_destroy(struct friends *friends)
 {
-    for (size_t i = 0; i < friends->count; i++)
+    for (size_t i = 0; i < friends->count; i++) {
         presence_unwatch(&friends->watches[i]);
+    }
     presence_set_destroy(&friends->set);
     writer_free(&friends->changes);
 }
@@ -63,8 +64,9 @@ static struct watched_name *watch(struct friends *friends, const char *name)
 /* Whether exactly these changes came since the last call of this. */
 static bool received(struct friends *friends, const char *text)
 {
-    if (!bytes_equal(writer_bytes_written(&friends->changes), bytes_from_string(text)))
+    if (!bytes_equal(writer_bytes_written(&friends->changes), bytes_from_string(text))) {
         return false;
+    }
     writer_reset(&friends->changes);
     return true;
 }
@@ -356,8 +358,9 @@ static void test_many_names_are_read_in_portions(void **state)
     assert_int_equal(presence_status(many[1].presence), MAP_OFFLINE);
     presence_feature.link_up(presences_of(world->fronts[0].map)); /* all again */
     WAIT_UNTIL(world, friends.set->parts[0].reading > 0);
-    for (unsigned i = 0; i < MANY; i++)
+    for (unsigned i = 0; i < MANY; i++) {
         presence_unwatch(&many[i]);
+    }
     loop_iterate(world->loop, 0);
     assert_int_equal(presence_set_count(friends.set), 0);
     WAIT_UNTIL(world, is_quiet(&friends));

@@ -38,7 +38,7 @@ static inline redisReply *redis_acl_ask(redisContext *context, int count, const 
 {
     redisReply *reply = redisCommandArgv(context, count, words, NULL);
 
-    if (reply == NULL) {
+    if (!reply) {
         redis_acl_fatal("Redis does not answer", context->errstr);
     }
     if (reply->type == REDIS_REPLY_ERROR) {
@@ -55,7 +55,7 @@ static inline void redis_acl_make_user(redisContext *context, char *line, const 
     int count = 2;
 
     (void)strtok_r(line, " \n", &rest);
-    for (char *word; (word = strtok_r(NULL, " \n", &rest)) != NULL;) {
+    for (char *word; (word = strtok_r(NULL, " \n", &rest));) {
         if (count >= REDIS_ACL_WORDS / 2) {
             redis_acl_fatal("too many words", word);
         }
@@ -65,8 +65,7 @@ static inline void redis_acl_make_user(redisContext *context, char *line, const 
         }
         words[count++] = word;
     }
-    for (char *word = strtok_r(rights, " ", &rest); word != NULL;
-         word = strtok_r(NULL, " ", &rest)) {
+    for (char *word = strtok_r(rights, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
         if (count >= REDIS_ACL_WORDS) {
             redis_acl_fatal("too many words", word);
         }
@@ -81,14 +80,14 @@ static inline void redis_acl_make_user(redisContext *context, char *line, const 
 static inline void redis_acl_apply(redisContext *context, const char *more)
 {
     const char *path = redis_acl_file();
-    FILE *file = path != NULL ? fopen(path, "re") : NULL;
+    FILE *file = path ? fopen(path, "re") : NULL;
     char *line = NULL;
     size_t size = 0;
 
-    if (path == NULL) {
+    if (!path) {
         return;
     }
-    if (file == NULL) {
+    if (!file) {
         redis_acl_fatal("cannot be read", path);
     }
     while (getline(&line, &size, file) > 0) {
@@ -105,11 +104,11 @@ static inline void redis_acl_log_in(struct config *config, const char *user)
 {
     static const char *const keys[] = {"user", "password"};
 
-    for (size_t i = 0; redis_acl_file() != NULL && i < 2; i++) {
+    for (size_t i = 0; redis_acl_file() && i < 2; i++) {
         char *assignment = mem_format("redis.%s=%s", keys[i], user);
         char *error = config_set(config, assignment);
 
-        if (error != NULL) {
+        if (error) {
             redis_acl_fatal("refused", error);
         }
         free(assignment);
@@ -141,11 +140,11 @@ static inline void redis_acl_check(redisContext *context)
     const char *words[] = {"ACL", "LOG", "128"};
     redisReply *reply;
 
-    if (redis_acl_file() == NULL) {
+    if (!redis_acl_file()) {
         return;
     }
     reply = redisCommandArgv(context, 3, words, NULL);
-    for (size_t i = 0; reply != NULL && i < reply->elements; i++) {
+    for (size_t i = 0; reply && i < reply->elements; i++) {
         redis_acl_judge(reply->element[i]);
     }
     freeReplyObject(reply);

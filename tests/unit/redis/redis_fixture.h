@@ -105,10 +105,10 @@ static inline redisContext *server_try_connect(const struct server *server)
     redisContext *context = redisConnectUnix(server->socket);
 
     assert_non_null(context);
-    if (context->err == 0 && server->password != NULL) {
+    if (context->err == 0 && server->password) {
         redisReply *reply = redisCommand(context, "AUTH %s", server->password);
 
-        if (reply != NULL) {
+        if (reply) {
             freeReplyObject(reply);
         }
     }
@@ -129,7 +129,7 @@ static inline bool server_answers(const struct server *server)
     redisReply *reply = context->err == 0 ? redisCommand(context, "PING") : NULL;
     bool answers = reply != NULL;
 
-    if (reply != NULL) {
+    if (reply) {
         freeReplyObject(reply);
     }
     redisFree(context);
@@ -139,10 +139,10 @@ static inline bool server_answers(const struct server *server)
 /* The documented users, unless it has users or passwords of the test's own. */
 static inline void server_make_users(struct server *server)
 {
-    if (redis_acl_file() != NULL && server->password == NULL) {
+    if (redis_acl_file() && !server->password) {
         redisContext *context = server_connect(server);
 
-        redis_acl_apply(context, server->rights != NULL ? server->rights : "");
+        redis_acl_apply(context, server->rights ? server->rights : "");
         redisFree(context);
         server->has_users = true;
     }
@@ -168,7 +168,7 @@ static inline void server_launch(struct server *server, const char *const *more)
     pid_t parent = getpid();
     uint64_t until = clock_monotonic_us() + (uint64_t)PATIENCE_MS * 1000;
 
-    for (; more != NULL && *more != NULL; more++) {
+    for (; more && *more; more++) {
         arguments[count++] = *more;
     }
     server->has_users = false;
@@ -232,7 +232,7 @@ static inline char *server_ask(const struct server *server, const char *command,
     } else if (last->type == REDIS_REPLY_NIL) {
         (void)snprintf(text, sizeof text, "(nil)");
     }
-    result = last->str != NULL ? mem_dup(last->str, (size_t)last->len) : mem_strdup(text);
+    result = last->str ? mem_dup(last->str, (size_t)last->len) : mem_strdup(text);
     freeReplyObject(reply);
     redisFree(context);
     return result;
@@ -262,7 +262,7 @@ static inline void seen_record(void *arg, enum redis_status status, const struct
     seen->called++;
     seen->status = status;
     seen->text[0] = '\0';
-    if (reply != NULL) {
+    if (reply) {
         size_t len = reply->text.len < sizeof seen->text ? reply->text.len : sizeof seen->text - 1;
 
         seen->type = reply->type;
@@ -379,7 +379,7 @@ static inline int fixture_init(void **state)
 {
     (void)signal(SIGPIPE, SIG_IGN);
     random_init();
-    log_configure(getenv("TEST_LOG") != NULL ? LOG_DEBUG : LOG_ERROR, LOG_FORMAT_LOGFMT);
+    log_configure(getenv("TEST_LOG") ? LOG_DEBUG : LOG_ERROR, LOG_FORMAT_LOGFMT);
     return 0;
 }
 

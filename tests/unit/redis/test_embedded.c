@@ -17,7 +17,7 @@ static void on_died(void *arg, int status)
 
     witness->deaths++;
     witness->status = status;
-    if (witness->to_stop != NULL) {
+    if (witness->to_stop) {
         redis_embedded_stop(witness->to_stop);
     }
 }
@@ -28,7 +28,7 @@ static struct redis_embedded *start(struct loop *loop, const char *data, struct 
     struct redis_embedded *embedded =
         redis_embedded_start(loop, "redis-server", data, on_died, witness, &error);
 
-    if (embedded == NULL) {
+    if (!embedded) {
         fail_msg("%s", error);
     }
     assert_null(error);
@@ -281,7 +281,7 @@ static void test_failures(void **state)
             redis_embedded_start(loop, cases[i].program, cases[i].data, on_died, NULL, &error));
         assert_non_null(error);
         for (unsigned r = 0; r < 2; r++) {
-            if (strcasestr(error, cases[i].reasons[r]) == NULL) {
+            if (!strcasestr(error, cases[i].reasons[r])) {
                 fail_msg("%s: %s", cases[i].reasons[r], error);
             }
         }

@@ -187,7 +187,7 @@ static void test_unfit(void **state)
         const struct unfit *unfit = &unfits[i];
         struct world world;
         struct peer peer = {0};
-        char *says = unfit->info != NULL
+        char *says = unfit->info
                          ? mem_format("+OK\r\n$%zu\r\n%s\r\n", strlen(unfit->info), unfit->info)
                          : mem_format("+OK\r\n%s", unfit->says);
 
@@ -197,7 +197,7 @@ static void test_unfit(void **state)
         use_port(&world, "127.0.0.1", peer.port);
         world_link(&world);
         WAIT_FOR(world.loop, world.unfits > 0);
-        if (strstr(world.why, unfit->why) == NULL) {
+        if (!strstr(world.why, unfit->why)) {
             fail_msg("%s: %s", says, world.why);
         }
         WAIT_FOR(world.loop, peer.accepted >= 3); /* it goes on trying */
@@ -351,7 +351,7 @@ static bool localhost_has(int family)
     struct addrinfo *found = NULL;
     bool has = getaddrinfo("localhost", NULL, &hints, &found) == 0;
 
-    if (found != NULL) {
+    if (found) {
         freeaddrinfo(found);
     }
     return has;

@@ -72,7 +72,7 @@ static char *read_all(const uint8_t *bytes, size_t len, size_t first, size_t ste
         piece = piece < len - at ? piece : len - at;
         redis_reader_feed(reader, bytes + at, piece);
         at += piece;
-        while ((reply = redis_reader_next(reader, &error)) != NULL) {
+        while ((reply = redis_reader_next(reader, &error))) {
             describe(reply, &described);
             writer_u8(&described, ';');
         }
@@ -122,7 +122,7 @@ static void test_bad(void **state)
 
         redis_reader_feed(reader, bad[i], strlen(bad[i]));
         reply = redis_reader_next(reader, &error);
-        if (reply != NULL || error == NULL) {
+        if (reply || !error) {
             fail_msg("accepted: %s", bad[i]);
         }
         assert_true(strlen(error) > 0);
@@ -162,7 +162,7 @@ static void test_limit(void **state)
         size_t fed = 0;
 
         redis_reader_feed(reader, heads[i], strlen(heads[i]));
-        while (error == NULL && fed < 200000) {
+        while (!error && fed < 200000) {
             redis_reader_feed(reader, piece, sizeof piece);
             fed += sizeof piece;
             assert_null(redis_reader_next(reader, &error));
@@ -194,7 +194,7 @@ static void test_reuse(void **state)
         size_t left = bytes.len - at;
 
         redis_reader_feed(reader, bytes.data + at, left < REDIS_FEED_MAX ? left : REDIS_FEED_MAX);
-        while ((reply = redis_reader_next(reader, &error)) != NULL) {
+        while ((reply = redis_reader_next(reader, &error))) {
             assert_int_equal(reply->elements[0]->integer, next);
             assert_int_equal(reply->elements[1]->text.len, next * next);
             for (size_t c = 0; c < next * next; c++) {

@@ -72,7 +72,7 @@ static unsigned count_of(const char *text, const char *part)
 {
     unsigned count = 0;
 
-    for (const char *at = strstr(text, part); at != NULL; at = strstr(at + 1, part)) {
+    for (const char *at = strstr(text, part); at; at = strstr(at + 1, part)) {
         count++;
     }
     return count;

@@ -47,7 +47,7 @@ static void test_refused(void **state)
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         char *error = config_set(world.config, refused[i]);
 
-        if (error == NULL) {
+        if (!error) {
             fail_msg("accepted: %s", refused[i]);
         }
         assert_null(strstr(error, "geheim"));

@@ -66,7 +66,7 @@ static void shop_close(struct shop *shop)
 
 static bool is_whole(const struct shop *shop)
 {
-    return redis_store_why_not(shop->store) == NULL &&
+    return !redis_store_why_not(shop->store) &&
            redis_link_is_up(redis_store_commands(shop->store)) &&
            redis_subscriber_is_up(redis_store_events(shop->store));
 }

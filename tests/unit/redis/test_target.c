@@ -40,8 +40,8 @@ static const struct good {
 
 static void assert_same(const char *a, const char *b)
 {
-    assert_int_equal(a == NULL, b == NULL);
-    if (a != NULL) {
+    assert_int_equal(!a, !b);
+    if (a) {
         assert_string_equal(a, b);
     }
 }
@@ -53,7 +53,7 @@ static void test_good(void **state)
         char *error = redis_target_parse(good[i].url, &target);
         char *described;
 
-        if (error != NULL) {
+        if (error) {
             fail_msg("%s: %s", good[i].url, error);
         }
         assert_int_equal(target.scheme, good[i].scheme);
@@ -126,8 +126,8 @@ static void test_bad(void **state)
         struct redis_target target;
         char *error = redis_target_parse(bad[i].url, &target);
 
-        if (error == NULL || strstr(error, bad[i].reason) == NULL) {
-            fail_msg("%s: %s", bad[i].url, error != NULL ? error : "accepted");
+        if (!error || !strstr(error, bad[i].reason)) {
+            fail_msg("%s: %s", bad[i].url, error ? error : "accepted");
         }
         assert_null(strstr(error, "gehe"));
         assert_null(target.host);

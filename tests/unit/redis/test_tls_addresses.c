@@ -31,7 +31,7 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 
 void freeaddrinfo(struct addrinfo *found)
 {
-    while (found != NULL) {
+    while (found) {
         struct addrinfo *next = found->ai_next;
 
         free(found->ai_addr);

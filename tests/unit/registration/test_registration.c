@@ -43,8 +43,9 @@ static int setup_two(void **state)
 static int teardown(void **state)
 {
     for (size_t i = 0; i < 3; i++) {
-        if (askers[i].prober.space)
+        if (askers[i].prober.space) {
             registration_remove_prober(&askers[i].prober);
+        }
     }
     world_destroy(*state);
     return 0;
@@ -193,8 +194,9 @@ static void test_each_probe_is_given_once_and_then_it_ends(void **state)
 static bool was_asked_first_after(const struct asked *asked, unsigned since)
 {
     for (unsigned i = since; i < asked->count; i++) {
-        if (asked->numbers[i] == 1)
+        if (asked->numbers[i] == 1) {
             return true;
+        }
     }
     return false;
 }

@@ -55,8 +55,9 @@ static void test_any_bytes_and_any_length_arrive(void **state)
     taker_open(world, &sender, &world->fronts[0]);
     taker_open(world, &far, &world->fronts[1]);
     uint8_t *all = mem_alloc(70000);
-    for (size_t i = 0; i < 70000; i++)
+    for (size_t i = 0; i < 70000; i++) {
         all[i] = (uint8_t)(i * 7 + i / 256);
+    }
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         struct outcome outcome = {0};
         struct bytes from = {(const uint8_t *)"a\0 \n:", 5}, packet = {all, lengths[i]};
@@ -85,8 +86,9 @@ static void send_many(struct world *world, struct taker *sender, struct taker *f
         writer_format(&expected, "me:%u;", i);
         relay_send_packet(sender->session, BYTES_LITERAL("me"), taker_id(far),
                           bytes_from_string(packet), outcome_done, &outcome);
-        if (i % 50 == 49)
+        if (i % 50 == 49) {
             loop_iterate(world->loop, 0);
+        }
     }
     WAIT_UNTIL(world, outcome.answers == 200);
     assert_int_equal(outcome.results[MAP_OK], 200);
@@ -203,9 +205,10 @@ static void test_too_many_are_refused(void **state)
     taker_open(world, &sender, &world->fronts[0]);
     taker_open(world, &far, &world->fronts[1]);
     world->fronts[0].map->running.relay_max_pending = 3;
-    for (unsigned i = 0; i < 5; i++)
+    for (unsigned i = 0; i < 5; i++) {
         relay_send_packet(sender.session, BYTES_LITERAL("me"), taker_id(&far), BYTES_LITERAL("x"),
                           outcome_done, &outcome);
+    }
     WAIT_UNTIL(world, outcome.answers == 5);
     assert_int_equal(outcome.results[MAP_OK], 3);
     assert_int_equal(outcome.results[MAP_REFUSED], 2);

@@ -78,10 +78,12 @@ static inline void service_changed(void *arg, struct room *room, const struct by
     assert_true(joined_count + left_count > 0);
     EACH_ACTIVE(guest, room)
     {
-        for (size_t i = 0; i < joined_count; i++)
+        for (size_t i = 0; i < joined_count; i++) {
             guest_record(guest, "+", joined[i]);
-        for (size_t i = 0; i < left_count; i++)
+        }
+        for (size_t i = 0; i < left_count; i++) {
             guest_record(guest, "-", left[i]);
+        }
     }
 }
 
@@ -99,8 +101,9 @@ static inline void service_lost(void *arg, struct room *room, struct room_member
     (void)arg;
     EACH_ACTIVE(guest, room)
     {
-        if (member && member->arg != guest)
+        if (member && member->arg != guest) {
             continue;
+        }
         guest->lost++;
         guest_record_users(guest, "!", room);
     }
@@ -128,8 +131,9 @@ static inline struct hotel *hotel_create(void)
 
 static inline void hotel_destroy(struct hotel *hotel)
 {
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < 2; i++) {
         room_set_destroy(&hotel->services[i].rooms);
+    }
     world_destroy(hotel->world);
     free(hotel);
 }
@@ -150,8 +154,9 @@ static inline void guest_joined(void *arg, enum map_result result, uint64_t vers
     (void)version;
     guest->answers++;
     guest->result = result;
-    if (result != MAP_OK)
+    if (result != MAP_OK) {
         guest->member = NULL; /* freed */
+    }
 }
 
 static inline void guest_ask(struct guest *guest, const char *room)
@@ -202,8 +207,9 @@ static inline void guest_go(struct guest *guest)
 /* All that was received since the last call that returned true. */
 static inline bool guest_received(struct guest *guest, const char *text)
 {
-    if (!bytes_equal(writer_bytes_written(&guest->received), bytes_from_string(text)))
+    if (!bytes_equal(writer_bytes_written(&guest->received), bytes_from_string(text))) {
         return false;
+    }
     writer_reset(&guest->received);
     return true;
 }

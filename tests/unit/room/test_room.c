@@ -77,8 +77,9 @@ static unsigned all_are_answered(const struct guest *guests, size_t count)
 {
     unsigned says = 0;
     for (size_t i = 0; i < count; i++) {
-        if (guests[i].oks < guests[i].asked)
+        if (guests[i].oks < guests[i].asked) {
             return 0;
+        }
         says += guests[i].oks;
     }
     return says;
@@ -107,18 +108,21 @@ static void test_all_receive_one_order(void **state)
     guest_join(hotel, &guests[0], "lobby");
     guest_join(hotel, &guests[1], "lobby");
     for (unsigned round = 0; round < SAYS; round++) {
-        if (round > 0 && round % 5 == 0 && round / 5 + 1 < GUESTS)
+        if (round > 0 && round % 5 == 0 && round / 5 + 1 < GUESTS) {
             guest_ask(&guests[round / 5 + 1], "lobby");
+        }
         for (size_t i = 0; i < GUESTS; i++) {
             char text[32];
             snprintf(text, sizeof text, "%zu.%u", i, round);
-            if (guests[i].entered)
+            if (guests[i].entered) {
                 guest_say(&guests[i], text);
+            }
         }
         loop_iterate(world->loop, 1);
     }
-    for (size_t i = 0; i < GUESTS; i++)
+    for (size_t i = 0; i < GUESTS; i++) {
         WAIT_UNTIL(world, guests[i].entered);
+    }
     for (size_t i = 0; i < GUESTS; i++) {
         char text[32];
         snprintf(text, sizeof text, "last %zu", i);
@@ -134,8 +138,9 @@ static void test_all_receive_one_order(void **state)
         assert_memory_equal(all.data + all.len - some.len, some.data, some.len);
         assert_int_equal(guests[i].lost, 0);
     }
-    for (size_t i = 0; i < GUESTS; i++)
+    for (size_t i = 0; i < GUESTS; i++) {
         guest_go(&guests[i]);
+    }
 }
 
 static void test_who_is_no_member_cannot_speak(void **state)
@@ -244,10 +249,11 @@ static void on_users(void *arg, bool known, const struct bytes *users, size_t co
     asking->answers++;
     asking->known = known;
     asking->users[0] = 0;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         snprintf(asking->users + strlen(asking->users),
                  sizeof asking->users - strlen(asking->users), "%.*s;", (int)users[i].len,
                  (const char *)users[i].data);
+    }
 }
 
 static void test_any_room_can_be_read(void **state)

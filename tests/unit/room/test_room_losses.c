@@ -67,8 +67,9 @@ static void test_links_killed_during_a_game(void **state)
         snprintf(text, sizeof text, "%u", i);
         guest_say(&ann, text);
         guest_say(&bob, text);
-        if (i % 20 == 10)
+        if (i % 20 == 10) {
             WORLD_REDIS(world, "CLIENT", "KILL", "TYPE", "pubsub");
+        }
         loop_iterate(world->loop, 2);
     }
     WAIT_UNTIL(world, ann.oks == 60 && bob.oks == 60);
@@ -127,8 +128,9 @@ static void test_strange_messages_harm_nothing(void **state)
     struct guest ann, bob;
     meet(hotel, &ann, &bob);
     log_configure(LOG_ERROR + 1, LOG_FORMAT_LOGFMT);
-    for (size_t i = 0; i < sizeof messages / sizeof *messages; i++)
+    for (size_t i = 0; i < sizeof messages / sizeof *messages; i++) {
         WORLD_REDIS(world, "PUBLISH", KEY("room:lobby"), messages[i]);
+    }
     uint64_t born = lobby_of(&ann)->born, seq = lobby_of(&ann)->seq;
     publish(world, &ann, born, seq, "say x\nold");
     publish(world, &ann, born > 1 ? born - 1 : 1, seq + 9, "say x\nof another birth");
@@ -212,8 +214,9 @@ static void test_more_is_said_than_is_kept(void **state)
     guest_say(&bob, "missed");
     WAIT_UNTIL(world, bob.oks == 1);
     WAIT_UNTIL(world, channel_is_subscribed(&lobby_of(&ann)->channel));
-    for (unsigned i = 0; i < 50; i++)
+    for (unsigned i = 0; i < 50; i++) {
         guest_say(&bob, "a rather long text, fifty times");
+    }
     WAIT_UNTIL(world, bob.oks == 51);
     WAIT_UNTIL(world, ann.lost > 0 && is_listed(&ann));
     forget(&ann, &bob);

@@ -56,8 +56,9 @@ static void test_malformed_headers_are_refused(void **state)
         "1 " EPOCH " 99999999999999999999 1\n",
     };
     struct event_message message;
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         assert_false(event_message_read(bytes_from_string(bad[i]), &message));
+    }
 }
 
 static void test_malformed_events_are_refused(void **state)

@@ -102,8 +102,9 @@ static void test_names_of_the_map_are_not_free(void **state)
     (void)state;
     static const char *const kept[] = {"state",   "version", "protocol", "node",   "session",
                                        "address", "since",   "user",     "status", "resume"};
-    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
         assert_false(map_field_is_free(bytes_from_string(kept[i])));
+    }
     assert_true(map_field_is_free(BYTES_LITERAL("p:state")));
     assert_true(map_field_is_free(BYTES_LITERAL("states")));
 }

@@ -49,8 +49,9 @@ static const struct good_case good[] = {
 static int count(const char *const *words)
 {
     int n = 0;
-    while (n < WORDS && words[n] != NULL)
+    while (n < WORDS && words[n]) {
         n++;
+    }
     return n;
 }
 
@@ -58,8 +59,9 @@ static char *parse(struct cmdline *cmdline, const char *const *arguments)
 {
     char *argv[WORDS + 2] = {(char *)(uintptr_t) "trackerd"};
     int argc = count(arguments);
-    for (int i = 0; i < argc; i++)
+    for (int i = 0; i < argc; i++) {
         argv[i + 1] = (char *)(uintptr_t)arguments[i];
+    }
     return cmdline_parse(cmdline, argc + 1, argv);
 }
 
@@ -70,13 +72,15 @@ static void test_good(void **state)
         struct cmdline cmdline;
         assert_null(parse(&cmdline, good[i].arguments));
         assert_int_equal(cmdline.mode, good[i].mode);
-        if (good[i].config != NULL)
+        if (good[i].config) {
             assert_string_equal(cmdline.config, good[i].config);
-        else
+        } else {
             assert_null(cmdline.config);
+        }
         assert_int_equal(cmdline.assignment_count, count(good[i].assignments));
-        for (size_t j = 0; j < cmdline.assignment_count; j++)
+        for (size_t j = 0; j < cmdline.assignment_count; j++) {
             assert_string_equal(cmdline.assignments[j], good[i].assignments[j]);
+        }
         cmdline_free(&cmdline);
     }
 }
@@ -102,8 +106,9 @@ static void test_bad(void **state)
         struct cmdline cmdline;
         char *error = parse(&cmdline, bad[i].arguments);
         assert_non_null(error);
-        if (strstr(error, bad[i].named) == NULL)
+        if (!strstr(error, bad[i].named)) {
             fail_msg("\"%s\" does not say \"%s\"", error, bad[i].named);
+        }
         free(error);
         cmdline_free(&cmdline);
     }
@@ -115,8 +120,9 @@ static void test_usage(void **state)
     static const char *const names[] = {"--config", "--node",   "--redis", "--listen", "--set",
                                         "--check",  "--sample", "--help",  "--version"};
     (void)state;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         assert_non_null(strstr(cmdline_usage, names[i]));
+    }
 }
 
 int main(void)

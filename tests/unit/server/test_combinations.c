@@ -21,8 +21,9 @@ struct stage {
 static bool is_given(const void *arg, const char *key)
 {
     const struct stage *stage = arg;
-    if (!strcmp(key, "ws.ping_interval"))
+    if (!strcmp(key, "ws.ping_interval")) {
         return stage->ping_given;
+    }
     return !strncmp(key, "net.keepalive", 13) ? stage->probe_given : stage->registration_given;
 }
 
@@ -76,8 +77,9 @@ static char *check_listener(struct stage *stage)
 static void set_value(struct stage *stage, const char *assignment)
 {
     char *error = config_set(stage->configuration.config, assignment);
-    if (error)
+    if (error) {
         fail_msg("%s", error);
+    }
 }
 
 /* An entry that no reply may hold could be written and never be read. */

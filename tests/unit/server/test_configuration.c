@@ -57,7 +57,7 @@ static char *load(struct stage *stage, const char *flag)
 {
     char *argv[] = {(char *)(uintptr_t) "trackerd", (char *)(uintptr_t) "--config", stage->path,
                     (char *)(uintptr_t)flag};
-    assert_null(cmdline_parse(&stage->cmdline, flag != NULL ? 4 : 3, argv));
+    assert_null(cmdline_parse(&stage->cmdline, flag ? 4 : 3, argv));
     return configuration_load(&stage->configuration, &stage->cmdline);
 }
 
@@ -107,8 +107,9 @@ static void test_bad_files(void **state)
         write_file(stage, bad[i].text);
         char *error = load(stage, NULL);
         assert_non_null(error);
-        if (strstr(error, bad[i].named) == NULL)
+        if (!strstr(error, bad[i].named)) {
             fail_msg("\"%s\" does not name %s", error, bad[i].named);
+        }
         free(error);
         cmdline_free(&stage->cmdline);
     }

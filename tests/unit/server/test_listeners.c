@@ -94,8 +94,9 @@ static void test_good(void **state)
     struct stage *stage = *state;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         char *error = listeners_add(stage->listeners, good[i]);
-        if (error != NULL)
+        if (error) {
             fail_msg("%s: %s", good[i], error);
+        }
     }
 }
 
@@ -150,8 +151,9 @@ static void test_bad(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char *error = listeners_add(stage->listeners, bad[i].text);
         assert_non_null(error);
-        if (strstr(error, bad[i].named) == NULL)
+        if (!strstr(error, bad[i].named)) {
             fail_msg("%s: \"%s\" does not say \"%s\"", bad[i].text, error, bad[i].named);
+        }
         free(error);
     }
 }
@@ -159,8 +161,9 @@ static void test_bad(void **state)
 static void set(struct stage *stage, const char *assignment)
 {
     char *error = config_set(stage->configuration.config, assignment);
-    if (error != NULL)
+    if (error) {
         fail_msg("%s", error);
+    }
 }
 
 static void check_description(struct stage *stage, const char *expected)
@@ -201,13 +204,15 @@ static bool is_let_in(struct stage *stage)
     socklen_t len = address_to_sockaddr(&address, &storage);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&storage, len), 0);
-    while (stage->asked == asked && !patience_is_over(&patience))
+    while (stage->asked == asked && !patience_is_over(&patience)) {
         loop_iterate(stage->loop, 10);
+    }
     assert_int_equal(stage->asked, asked + 1);
     bool let_in = net_connection_count(stage->net) > 0;
     close(fd);
-    while (net_connection_count(stage->net) > 0 && !patience_is_over(&patience))
+    while (net_connection_count(stage->net) > 0 && !patience_is_over(&patience)) {
         loop_iterate(stage->loop, 10);
+    }
     assert_int_equal(net_connection_count(stage->net), 0);
     return let_in;
 }

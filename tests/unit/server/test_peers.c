@@ -19,13 +19,16 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 {
     (void)service;
     (void)found;
-    if ((hints->ai_flags & AI_NUMERICHOST) != 0)
+    if ((hints->ai_flags & AI_NUMERICHOST) != 0) {
         return EAI_NONAME;
+    }
     atomic_fetch_add(&calls, 1);
-    while (strncmp(node, "hangs", 5) == 0 && atomic_load(&hangs))
+    while (strncmp(node, "hangs", 5) == 0 && atomic_load(&hangs)) {
         (void)poll(NULL, 0, 1);
-    if (strncmp(node, "hangs", 5) != 0)
+    }
+    if (strncmp(node, "hangs", 5) != 0) {
         atomic_fetch_add(&answered, 1);
+    }
     return EAI_NONAME;
 }
 

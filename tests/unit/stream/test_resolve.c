@@ -53,7 +53,7 @@ static unsigned count_threads(void)
     unsigned count = 0;
 
     assert_non_null(directory);
-    for (struct dirent *at; (at = readdir(directory)) != NULL;) {
+    for (struct dirent *at; (at = readdir(directory));) {
         count += at->d_name[0] != '.';
     }
     (void)closedir(directory);
@@ -78,7 +78,7 @@ static void on_found(void *arg, const struct stream_addresses *addresses)
     if (addresses->count > 0) {
         finding->port = ntohs(((const struct sockaddr_in *)&addresses->list[0].storage)->sin_port);
     }
-    if (finding->other != NULL) {
+    if (finding->other) {
         stream_lookup_cancel(finding->other);
     }
     stream_lookup_cancel(&finding->lookup);
@@ -197,7 +197,7 @@ static void test_names_that_hang_are_limited(void **state)
 
         (void)snprintf(name, sizeof name, "hangs-%u", i);
         finding.lookup = stream_lookup_start(place->loop, name, 1, 0, on_found, &finding);
-        if (finding.lookup == NULL) {
+        if (!finding.lookup) {
             assert_int_equal(errno, EAGAIN);
             continue;
         }

@@ -20,9 +20,10 @@ struct certificates {
 static inline void certificates_write(const char *path, X509 *certificate, EVP_PKEY *key)
 {
     FILE *file = fopen(path, "w");
-    if (file == NULL || (certificate != NULL && PEM_write_X509(file, certificate) != 1) ||
-        (key != NULL && PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL) != 1))
+    if (!file || (certificate && PEM_write_X509(file, certificate) != 1) ||
+        (key && PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL) != 1)) {
         abort();
+    }
     fclose(file);
 }
 
@@ -46,11 +47,12 @@ static inline X509 *certificates_make(const char *name, EVP_PKEY *key, X509 *iss
     X509_gmtime_adj(X509_getm_notAfter(certificate), 86400);
     X509_set_pubkey(certificate, key);
     X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
-    X509_set_issuer_name(certificate, issuer != NULL ? X509_get_subject_name(issuer) : subject);
-    if (issuer == NULL)
+    X509_set_issuer_name(certificate, issuer ? X509_get_subject_name(issuer) : subject);
+    if (!issuer) {
         certificates_extend(certificate, NID_basic_constraints, "critical,CA:TRUE");
-    else
+    } else {
         certificates_extend(certificate, NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1");
+    }
     X509_sign(certificate, issuer_key, EVP_sha256());
     return certificate;
 }
@@ -60,8 +62,9 @@ static inline void certificates_create(struct certificates *c)
     EVP_PKEY *ca_key = EVP_EC_gen("P-256"), *key = EVP_EC_gen("P-256");
     X509 *ca, *other, *server, *client;
     strcpy(c->directory, "/tmp/test-tls-XXXXXX");
-    if (mkdtemp(c->directory) == NULL)
+    if (!mkdtemp(c->directory)) {
         abort();
+    }
     snprintf(c->ca, sizeof c->ca, "%s/ca.pem", c->directory);
     snprintf(c->server, sizeof c->server, "%s/server.pem", c->directory);
     snprintf(c->server_key, sizeof c->server_key, "%s/server-key.pem", c->directory);

@@ -46,8 +46,9 @@ struct pair {
 
 static struct tls_context *must(struct tls_context *context, char *error)
 {
-    if (context == NULL)
+    if (!context) {
         fail_msg("%s", error ? error : "no context, and no reason");
+    }
     assert_null(error);
     return context;
 }
@@ -87,10 +88,12 @@ static void shake_hands(struct pair *pair, int *server, int *client)
 {
     *server = *client = EAGAIN;
     for (int i = 0; i < 50 && (*server == EAGAIN || *client == EAGAIN); i++) {
-        if (*client == EAGAIN)
+        if (*client == EAGAIN) {
             *client = tls_stream_handshake(pair->client) == 0 ? 0 : errno;
-        if (*server == EAGAIN)
+        }
+        if (*server == EAGAIN) {
             *server = tls_stream_handshake(pair->server) == 0 ? 0 : errno;
+        }
     }
 }
 
@@ -98,9 +101,10 @@ static void expect_handshake(struct pair *pair)
 {
     int server, client;
     shake_hands(pair, &server, &client);
-    if (server != 0 || client != 0)
+    if (server != 0 || client != 0) {
         fail_msg("server: %s, client: %s", tls_stream_error(pair->server),
                  tls_stream_error(pair->client));
+    }
 }
 
 static void test_bytes_both_ways(void **state)
@@ -171,8 +175,9 @@ static void test_full_socket(void **state)
     bool was_full = false;
     struct pair pair;
     (void)state;
-    for (size_t i = 0; i < SIZE; i++)
+    for (size_t i = 0; i < SIZE; i++) {
         bytes[i] = (uint8_t)(i * 31 + i / 255);
+    }
     open_plain_pair(&pair);
     expect_handshake(&pair);
     while (received < SIZE) {
@@ -183,8 +188,9 @@ static void test_full_socket(void **state)
             memcpy(moved, bytes + sent, len);
             n = tls_stream_write(pair.server, moved, len);
             free(moved);
-            if (n < 0)
+            if (n < 0) {
                 break;
+            }
             sent += (size_t)n;
         }
         if (sent < SIZE) {
@@ -192,8 +198,9 @@ static void test_full_socket(void **state)
             assert_true(tls_stream_wants_write(pair.server));
             was_full = true;
         }
-        while ((n = tls_stream_read(pair.client, got + received, SIZE - received)) > 0)
+        while ((n = tls_stream_read(pair.client, got + received, SIZE - received)) > 0) {
             received += (size_t)n;
+        }
     }
     assert_true(was_full);
     assert_memory_equal(got, bytes, SIZE);
@@ -223,8 +230,9 @@ static void test_names(void **state)
         open_pair(&pair, ours, theirs, cases[i].name);
         shake_hands(&pair, &server, &client);
         assert_int_equal(client == 0, cases[i].good);
-        if (!cases[i].good)
+        if (!cases[i].good) {
             assert_non_null(strstr(tls_stream_error(pair.client), "mismatch"));
+        }
         close_pair(&pair);
     }
 }
@@ -328,8 +336,9 @@ static void test_bad_files(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         assert_null(
             tls_server_context_create(cases[i].certificate, cases[i].key, cases[i].ca, &error));
-        if (strstr(error, cases[i].message) == NULL)
+        if (!strstr(error, cases[i].message)) {
             fail_msg("case %zu: %s", i, error);
+        }
         free(error);
     }
     assert_null(tls_client_context_create("/nonexistent", NULL, NULL, true, &error));

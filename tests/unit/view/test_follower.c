@@ -150,15 +150,17 @@ static void iterate(struct stage *stage)
 static void await_chunk(struct reader *reader)
 {
     const size_t before = reader->chunks;
-    while (reader->chunks == before)
+    while (reader->chunks == before) {
         loop_iterate(reader->stage->loop, 100);
+    }
     assert_int_equal(reader->chunks, before + 1);
 }
 
 static void await_current(struct reader *reader)
 {
-    while (reader->follower.state != FOLLOWER_CURRENT)
+    while (reader->follower.state != FOLLOWER_CURRENT) {
         await_chunk(reader);
+    }
 }
 
 static void publish_letter(struct stage *stage, char letter)
@@ -298,15 +300,17 @@ static void test_what_an_unreadable_list_interrupts_goes_on(void **state)
     assert_string_equal(midway.got, "[abc");
     stage->is_readable = false;
     reader_joins(&joining, stage);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         iterate(stage);
+    }
     assert_string_equal(midway.got, "[abc");
     assert_string_equal(joining.got, "");
     stage->is_readable = true;
     follower_list_resume(&stage->list);
     await_current(&midway);
-    while (joining.follower.state != FOLLOWER_CURRENT)
+    while (joining.follower.state != FOLLOWER_CURRENT) {
         loop_iterate(stage->loop, 100);
+    }
     assert_string_equal(midway.got, "[abcdefgh");
     assert_string_equal(joining.got, "[abcdefgh");
     reader_leaves(&joining);

@@ -131,7 +131,7 @@ static void drop_date(struct writer *answer)
     char *at;
     writer_u8(answer, 0);
     answer->len--;
-    while ((at = strstr((char *)answer->data, "Date: ")) != NULL) {
+    while ((at = strstr((char *)answer->data, "Date: "))) {
         char *end = strstr(at, "\r\n") + 2;
         assert_int_equal(end - at, 37);
         memmove(at, end, strlen(end) + 1);
@@ -146,8 +146,9 @@ static void expect_answer(int fd, const char *request, const char *answer)
     fixture_write_text(fd, request);
     WAIT_FOR(web.f, ({
                  bool open = fixture_read(fd, &got);
-                 if (!open)
+                 if (!open) {
                      fail_msg("closed after \"%.*s\"", (int)got.len, (char *)got.data);
+                 }
                  got.len >= strlen(answer) + 37;
              }));
     drop_date(&got);

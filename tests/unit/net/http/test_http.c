@@ -5,10 +5,11 @@ static void test_answers(void **state)
 {
     int64_t before = metrics_get(METRIC_HTTP_REQUESTS);
     int fd = fixture_connect(web.f);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         expect_answer(fd, "GET /hello/you?name=J%C3%A9 HTTP/1.1\r\nHost: a\r\n\r\n",
                       "HTTP/1.1 200 OK\r\nContent-Length: 18\r\nContent-Type: text/plain\r\n"
                       "Connection: keep-alive\r\nX-Test: yes\r\n\r\nGET /hello/you J\xc3\xa9");
+    }
     expect_answer(fd, "HEAD /hello/you HTTP/1.1\r\nHost: a\r\n\r\n",
                   "HTTP/1.1 200 OK\r\nContent-Length: 16\r\nContent-Type: text/plain\r\n"
                   "Connection: keep-alive\r\nX-Test: yes\r\n\r\n");
@@ -134,8 +135,9 @@ static void test_refusals(void **state)
 
 static void expect_status(const struct writer *got, const char *status)
 {
-    if (got->len < strlen(status) || memcmp(got->data, status, strlen(status)) != 0)
+    if (got->len < strlen(status) || memcmp(got->data, status, strlen(status)) != 0) {
         fail_msg("\"%.*s\" does not begin with %s", (int)got->len, (const char *)got->data, status);
+    }
 }
 
 static void test_too_large(void **state)
@@ -225,8 +227,9 @@ static void test_answers_later_and_in_order(void **state)
                            "GET /later HTTP/1.1\r\nHost: a\r\n\r\n"
                            "GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n");
     WAIT_FOR(web.f, web.later != NULL);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         loop_iterate(web.f->loop, 1);
+    }
     assert_true(fixture_read(fd, &got));
     assert_int_equal(got.len, 0);
     first = web.later;
@@ -240,7 +243,7 @@ static void test_answers_later_and_in_order(void **state)
                  fixture_read(fd, &got);
                  writer_u8(&got, 0);
                  got.len--;
-                 strstr((char *)got.data, "204") != NULL;
+                 strstr((char *)got.data, "204");
              }));
     assert_true(strstr((char *)got.data, "first") < strstr((char *)got.data, "second"));
     assert_true(strstr((char *)got.data, "second") < strstr((char *)got.data, "204"));
@@ -270,8 +273,9 @@ static void test_many_in_one_piece(void **state)
     size_t largest = 0;
     unsigned answers = 0;
     int fd = fixture_connect(web.f);
-    for (int i = 0; i < 200; i++)
+    for (int i = 0; i < 200; i++) {
         writer_string(&requests, one);
+    }
     fixture_write(fd, requests.data, requests.len);
     WAIT_FOR(web.f, ({
                  size_t queued = (size_t)metrics_get(METRIC_OUTPUT_QUEUED);
@@ -279,8 +283,9 @@ static void test_many_in_one_piece(void **state)
                  fixture_read(fd, &got);
                  got.len >= 200 * 30000;
              }));
-    for (size_t i = 0; i + 8 < got.len; i++)
+    for (size_t i = 0; i + 8 < got.len; i++) {
         answers += memcmp(got.data + i, "HTTP/1.1", 8) == 0;
+    }
     assert_int_equal(answers, 200);
     assert_true(largest < 200000);
     close(fd);

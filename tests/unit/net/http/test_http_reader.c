@@ -77,8 +77,9 @@ static size_t feed_cut(struct http_reader *reader, const char *text, size_t len,
     used = http_reader_feed(reader, &settings, (struct bytes){part, cut}, result);
     free(part);
     assert_true(used <= cut);
-    if (*result != HTTP_MORE)
+    if (*result != HTTP_MORE) {
         return used;
+    }
     return used + http_reader_feed(reader, &settings,
                                    (struct bytes){(const uint8_t *)text + used, len - used},
                                    result);
@@ -86,8 +87,9 @@ static size_t feed_cut(struct http_reader *reader, const char *text, size_t len,
 
 static void expect_bytes(struct bytes bytes, const char *text)
 {
-    if (!bytes_equal(bytes, bytes_from_string(text)))
+    if (!bytes_equal(bytes, bytes_from_string(text))) {
         fail_msg("\"%.*s\" is not \"%s\"", (int)bytes.len, (const char *)bytes.data, text);
+    }
 }
 
 static void test_good(void **state)
@@ -103,8 +105,9 @@ static void test_good(void **state)
             /* Another request behind it is left alone. */
             snprintf(text, sizeof text, "%sGET /", g->text);
             assert_int_equal(feed_cut(&reader, text, len + 5, cut, &result), len);
-            if (result != HTTP_DONE)
+            if (result != HTTP_DONE) {
                 fail_msg("case %zu, cut %zu: %s", i, cut, reader.error);
+            }
             expect_bytes(reader.method, g->method);
             expect_bytes(writer_bytes_written(&reader.path), g->path);
             expect_bytes(reader.query, g->query);
@@ -231,9 +234,10 @@ static void test_bad(void **state)
             struct http_reader reader = {0};
             enum http_result result;
             (void)feed_cut(&reader, bad[i].text, len, cut, &result);
-            if (result != HTTP_BAD || reader.status != bad[i].status)
+            if (result != HTTP_BAD || reader.status != bad[i].status) {
                 fail_msg("case %zu, cut %zu: result %d, status %d (%s), not %d", i, cut, result,
                          reader.status, reader.error, bad[i].status);
+            }
             assert_non_null(reader.error);
             http_reader_reset(&reader);
         }
@@ -246,8 +250,9 @@ static void expect_status(const char *start, const char *repeated, size_t len, i
     enum http_result result;
     struct writer text = {0};
     writer_string(&text, start);
-    while (text.len < len)
+    while (text.len < len) {
         writer_string(&text, repeated);
+    }
     (void)http_reader_feed(&reader, &settings, (struct bytes){text.data, len}, &result);
     assert_int_equal(result, status == 0 ? HTTP_MORE : HTTP_BAD);
     assert_int_equal(reader.status, status);
@@ -418,10 +423,12 @@ static void test_accepted_codings(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct http_accept accept = {0};
         http_accept_read(&accept, bytes_from_string(cases[i].first), "gzip");
-        if (cases[i].second != NULL)
+        if (cases[i].second) {
             http_accept_read(&accept, bytes_from_string(cases[i].second), "gzip");
-        if (http_accept_allows(&accept) != cases[i].accepted)
+        }
+        if (http_accept_allows(&accept) != cases[i].accepted) {
             fail_msg("%s", cases[i].first);
+        }
     }
 }
 

@@ -13,8 +13,9 @@
 
 static void expect_bytes(struct bytes bytes, const char *text)
 {
-    if (!bytes_equal(bytes, bytes_from_string(text)))
+    if (!bytes_equal(bytes, bytes_from_string(text))) {
         fail_msg("\"%.*s\" is not \"%s\"", (int)bytes.len, (const char *)bytes.data, text);
+    }
 }
 
 static void handle(void *arg, struct http_request *request)
@@ -27,7 +28,7 @@ static void expect_route(const struct http_router *router, const char *method, c
     struct writer allow = {0};
     const struct http_route *route =
         http_router_find(router, bytes_from_string(method), bytes_from_string(path), &allow);
-    if (found != NULL) {
+    if (found) {
         assert_non_null(route);
         assert_string_equal((const char *)route->arg, found);
     } else {

@@ -46,8 +46,9 @@ static void expect_error(struct echo *echo, const char *where, const char *part)
 
     assert_null(udp_create(echo->loop, where, &echo->settings, 100, on_datagram, echo, &error));
     assert_non_null(error);
-    if (strstr(error, part) == NULL)
+    if (!strstr(error, part)) {
         fail_msg("%s: %s", where, error);
+    }
     free(error);
 }
 
@@ -267,12 +268,14 @@ static void send_sizes(struct echo *echo, const struct way *way, const int *fds)
 
         assert_int_equal(getsockname(fds[i / 3 % 2], (struct sockaddr *)&name, &len), 0);
         address_from_sockaddr((struct sockaddr *)&name, &path.peer);
-        if (way->local != NULL)
+        if (way->local) {
             assert_true(address_parse_ip(way->local, &path.local));
-        if (i % 2 != 0 && sizes[i] > 0)
+        }
+        if (i % 2 != 0 && sizes[i] > 0) {
             udp_send_slices(echo->udp, &path, frame, slices, 2);
-        else
+        } else {
             udp_send(echo->udp, &path, (struct bytes){frame->data, sizes[i]});
+        }
         total += sizes[i];
     }
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -312,10 +315,12 @@ static void test_runs(void **state)
 
         echo->settings.segments = ways[i].segments;
         open_at(echo, ways[i].where, 100);
-        if (!ways[i].segments)
+        if (!ways[i].segments) {
             assert_false(echo->udp->segments);
-        if (ways[i].refused) /* the kernel cuts only what it computes checksums for */
+        }
+        if (ways[i].refused) { /* the kernel cuts only what it computes checksums for */
             assert_int_equal(setsockopt(echo->udp->fd, SOL_SOCKET, SO_NO_CHECK, &on, sizeof on), 0);
+        }
         send_sizes(echo, &ways[i], fds);
         udp_destroy(&echo->udp);
         close(fds[0]);
@@ -384,8 +389,9 @@ static void test_receive_buffer(void **state)
     echo->settings.receive_buffer = 4096;
     open_at(echo, "127.0.0.1:0", 1000);
     fd = client_at("127.0.0.1:0", udp_where(echo->udp));
-    for (unsigned i = 0; i < 100; i++)
+    for (unsigned i = 0; i < 100; i++) {
         assert_int_equal(send(fd, bytes, sizeof bytes, 0), sizeof bytes);
+    }
     WAIT_FOR(echo, echo->received > 0);
     /* The kernel reports the count with the next one that it receives. */
     WAIT_FOR(echo, (say(fd, "x"), loop_iterate(echo->loop, 10),

@@ -27,12 +27,14 @@ static void on_datagram(void *arg, const struct udp_path *path, struct bytes byt
     echo->received++;
     echo->path = *path;
     writer_bytes(&echo->input, bytes);
-    if (!echo->silent && echo->frame != NULL)
+    if (!echo->silent && echo->frame) {
         udp_send_slices(echo->udp, path, echo->frame, slices, 4);
-    else if (!echo->silent)
+    } else if (!echo->silent) {
         udp_send(echo->udp, path, bytes);
-    if (echo->received == echo->destroy_at)
+    }
+    if (echo->received == echo->destroy_at) {
         udp_destroy(&echo->udp);
+    }
 }
 
 static int create(void **state)
@@ -67,8 +69,9 @@ static void open_at(struct echo *echo, const char *where, size_t max_size)
     char *error;
 
     echo->udp = udp_create(echo->loop, where, &echo->settings, max_size, on_datagram, echo, &error);
-    if (echo->udp == NULL)
+    if (!echo->udp) {
         fail_msg("%s", error);
+    }
 }
 
 /* A client's socket, bound to the address, connected when to is given. */
@@ -80,7 +83,7 @@ static int client_at(const char *from, const char *to)
 
     assert_true(fd >= 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&name, len), 0);
-    if (to != NULL) {
+    if (to) {
         len = fixture_name(to, &name);
         assert_int_equal(connect(fd, (struct sockaddr *)&name, len), 0);
     }
@@ -97,8 +100,9 @@ static bool receive_text(int fd, char text[64])
 {
     const ssize_t n = recv(fd, text, 63, 0);
 
-    if (n >= 0)
+    if (n >= 0) {
         text[n] = '\0';
+    }
     return n >= 0;
 }
 

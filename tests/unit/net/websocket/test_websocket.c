@@ -185,10 +185,12 @@ static const struct conversation conversations[] = {
 static void write_conversation(const struct conversation *c, struct writer *frames,
                                struct writer *answers)
 {
-    for (int i = 0; i < PARTS && c->frames[i].payload.data != NULL; i++)
+    for (int i = 0; i < PARTS && c->frames[i].payload.data; i++) {
         frame_put_as(frames, c->frames[i].first, c->frames[i].payload, c->frames[i].form);
-    for (int i = 0; i < PARTS && c->answers[i].payload.data != NULL; i++)
+    }
+    for (int i = 0; i < PARTS && c->answers[i].payload.data; i++) {
         answer_put(answers, c->answers[i].first, c->answers[i].payload);
+    }
     if (c->error == WEBSOCKET_ERROR_NONE) {
         frame_put_close(frames, 1000, "bye");
         answer_put_close(answers, 1000, "bye");
@@ -206,8 +208,9 @@ static void test_conversations(void **state)
         write_conversation(c, &frames, &answers);
         expect_conversation(c->name, &frames, &answers, SIZE_MAX);
         expect_conversation(c->name, &frames, &answers, 1);
-        if (c->error != WEBSOCKET_ERROR_NONE)
+        if (c->error != WEBSOCKET_ERROR_NONE) {
             assert_int_equal(metrics_get(websocket_error_kinds[c->error].metric) - before, 2);
+        }
         writer_free(&frames);
         writer_free(&answers);
     }
@@ -293,8 +296,9 @@ static void test_lengths(void **state)
     static const size_t lengths[] = {0,    1,    124,   125,   126,   127,   128,    4095,
                                      4096, 4097, 16384, 65535, 65536, 65537, 131072, 1048576};
     uint8_t *bytes = mem_alloc(1048576);
-    for (size_t i = 0; i < 1048576; i++)
+    for (size_t i = 0; i < 1048576; i++) {
         bytes[i] = (uint8_t)(i * 7 + (i >> 8));
+    }
     place_set("ws.rate=0");
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         struct writer frames = {0}, answers = {0};
@@ -380,8 +384,9 @@ static void test_limits(void **state)
 
     frames.len = good;
     answers.len = answered;
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4; i++) {
         frame_put(&frames, i == 0 ? TEXT : CONT, BYTES_LITERAL(""));
+    }
     answer_put_error(&answers, WEBSOCKET_ERROR_FRAGMENTS);
     expect_conversation("max_fragments", &frames, &answers, SIZE_MAX);
     expect_conversation("max_fragments", &frames, &answers, 1);

@@ -63,8 +63,9 @@ static void test_long_reasons(void **state)
     int fd;
     struct talk *talk = place_open(&fd);
     writer_string(&reason, "a");
-    for (int i = 0; i < 61; i++)
+    for (int i = 0; i < 61; i++) {
         writer_string(&reason, "\xc3\xa9");
+    }
     writer_string(&reason, "\xc3\xa9tc.");
     writer_u8(&reason, 0);
     websocket_close(talk->websocket, WEBSOCKET_NORMAL, (char *)reason.data);
@@ -119,8 +120,9 @@ static void test_ending_all(void **state)
 {
     struct talk *talks[5];
     int fds[5];
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 5; i++) {
         talks[i] = place_open(&fds[i]);
+    }
     websocket_port_end(place.port, CONN_CLOSE_DRAIN);
     for (int i = 0; i < 5; i++) {
         expect_close(fds[i], 1001, "drain");
@@ -198,8 +200,9 @@ static void test_rate_that_closes(void **state)
     place_set("ws.burst=3");
     place_set("ws.over_rate=close");
     place_open(&fd);
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < 10; i++) {
         frame_put(&frames, i % 2 ? TEXT : FIN | WEBSOCKET_FRAME_PING, BYTES_LITERAL("a"));
+    }
     answer_put(&expected, FIN | WEBSOCKET_FRAME_PONG, BYTES_LITERAL("a"));
     answer_put(&expected, TEXT, BYTES_LITERAL("a"));
     answer_put(&expected, FIN | WEBSOCKET_FRAME_PONG, BYTES_LITERAL("a"));
@@ -224,8 +227,9 @@ static void test_pause(void **state)
     int fd;
     place.message = pause_at_each;
     struct talk *talk = place_open(&fd);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4; i++) {
         frame_put_text(&frames, "ab");
+    }
     place_write(fd, writer_bytes_written(&frames), SIZE_MAX);
     for (unsigned i = 1; i <= 4; i++) {
         WAIT_FOR(place.f, talk->messages == i);
@@ -303,10 +307,12 @@ static void test_shared_messages(void **state)
     struct frame *frame = websocket_frame_create(WEBSOCKET_TEXT, BYTES_LITERAL("to everybody"));
     struct talk *talks[RECEIVERS];
     int fds[RECEIVERS];
-    for (int i = 0; i < RECEIVERS; i++)
+    for (int i = 0; i < RECEIVERS; i++) {
         talks[i] = place_open(&fds[i]);
-    for (int i = 0; i < RECEIVERS; i++)
+    }
+    for (int i = 0; i < RECEIVERS; i++) {
         websocket_send_frame(talks[i]->websocket, frame);
+    }
     assert_int_equal(frame->references, RECEIVERS + 1);
     loop_iterate(place.f->loop, 0);
     assert_int_equal(frame->references, 1);

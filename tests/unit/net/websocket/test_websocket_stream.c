@@ -60,8 +60,9 @@ static void test_received(void **state)
 static size_t take_lines(struct talk *talk, struct bytes input)
 {
     size_t used = input.len;
-    while (used > 0 && input.data[used - 1] != '\n')
+    while (used > 0 && input.data[used - 1] != '\n') {
         used--;
+    }
     writer_bytes(&talk->got, (struct bytes){input.data, used});
     return used;
 }
@@ -246,8 +247,9 @@ static void test_close_after_output(void **state)
 
 static void fill(uint8_t *bytes, size_t len)
 {
-    for (size_t i = 0; i < len; i++)
+    for (size_t i = 0; i < len; i++) {
         bytes[i] = (uint8_t)(i * 31 + (i >> 7));
+    }
 }
 
 /* Each send is a message of its own, whichever way and whatever its size. */
@@ -290,10 +292,12 @@ static void test_shared_parts(void **state)
         struct frame *frame = frame_create((struct bytes){bytes, sizeof bytes});
         struct talk *talks[RECEIVERS];
         int fds[RECEIVERS];
-        for (int k = 0; k < RECEIVERS; k++)
+        for (int k = 0; k < RECEIVERS; k++) {
             talks[k] = place_open(&fds[k]);
-        for (int k = 0; k < RECEIVERS; k++)
+        }
+        for (int k = 0; k < RECEIVERS; k++) {
             conn_send_slice(websocket_conn(talks[k]->websocket), frame, 7, lengths[i]);
+        }
         if (lengths[i] == 100) {
             const struct frame *message = talks[0]->websocket->conn->single.frame;
             assert_ptr_equal(message, place.port->shared.message);
@@ -310,7 +314,7 @@ static void test_shared_parts(void **state)
         }
         /* What was kept for the next receiver goes with the tick. */
         loop_skip(place.f->loop, 300);
-        WAIT_FOR(place.f, frame->references == 1 && place.port->header == NULL);
+        WAIT_FOR(place.f, frame->references == 1 && !place.port->header);
         frame_unref(&frame);
         WAIT_FOR(place.f, websocket_port_count(place.port) == 0);
     }

@@ -11,8 +11,9 @@ static void ask(const char *request, struct writer *answer, bool *ended)
     fixture_write_text(fd, request);
     *ended = false;
     WAIT_FOR(place.f, ({
-                 if (!fixture_read(fd, answer))
+                 if (!fixture_read(fd, answer)) {
                      *ended = true;
+                 }
                  *ended || (place.accepted > before && answer->len > 100);
              }));
     close(fd);
@@ -38,9 +39,9 @@ static void expect_refusal(const char *request, const char *status, const char *
     int64_t before = metrics_get(metric);
     bool ended;
     ask(request, &got, &ended);
-    if (strncmp((char *)got.data, status, strlen(status)) != 0 ||
-        strstr((char *)got.data, part) == NULL)
+    if (strncmp((char *)got.data, status, strlen(status)) != 0 || !strstr((char *)got.data, part)) {
         fail_msg("%s is answered with %s", request, (char *)got.data);
+    }
     assert_non_null(strstr((char *)got.data, "Connection: close\r\n"));
     assert_true(ended);
     assert_int_equal(metrics_get(metric) - before, 1);
@@ -127,8 +128,9 @@ static void test_refusals(void **state)
          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
          "HTTP/1.1 400 ", "Sec-WebSocket-Key", METRIC_WEBSOCKET_REFUSED_KEY},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         expect_refusal(cases[i].request, cases[i].status, cases[i].part, cases[i].metric);
+    }
     assert_int_equal(place.accepted, 0);
     assert_true(fixture_logged(place.f, "request_refused"));
 }
@@ -140,8 +142,9 @@ static void test_a_refusal_is_read_out(void **state)
     int fd = fixture_connect(place.f);
     uint8_t byte;
     writer_string(&request, "GET / HTTP/1.1\r\n" UPGRADE CONNECTION KEY "\r\n");
-    for (int i = 0; i < 200; i++)
+    for (int i = 0; i < 200; i++) {
         frame_put_text(&request, "and so on");
+    }
     fixture_write(fd, request.data, request.len);
     fixture_read_end(place.f, fd, &got);
     assert_int_equal(recv(fd, &byte, 1, 0), 0);
@@ -239,9 +242,10 @@ static void test_origins_are_compared_by_meaning(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         bool is_in = origins_contain(cases[i].list, bytes_from_string(cases[i].origin),
                                      bytes_from_string(cases[i].host));
-        if (is_in != cases[i].is_in)
+        if (is_in != cases[i].is_in) {
             fail_msg("%s with \"%s\" and Host \"%s\": %d", cases[i].origin, cases[i].list,
                      cases[i].host, is_in);
+        }
     }
 }
 
@@ -272,8 +276,9 @@ static void test_origins_that_are_none(void **state)
     assert_null(origins_check(" , "));
     assert_null(origins_check("https://a:1, same null"));
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        if (origins_check(bad[i]) == NULL)
+        if (!origins_check(bad[i])) {
             fail_msg("\"%s\" is taken", bad[i]);
+        }
     }
 }
 

@@ -46,25 +46,28 @@ static inline void talk_message(void *arg, enum websocket_opcode opcode, struct 
 {
     struct talk *talk = arg;
     talk->messages++;
-    if (place.message != NULL) {
+    if (place.message) {
         place.message(talk, opcode, bytes);
         return;
     }
     writer_u8(&talk->got, (uint8_t)opcode);
     writer_bytes(&talk->got, bytes);
-    if (place.echoes)
+    if (place.echoes) {
         websocket_send(talk->websocket, opcode, bytes);
+    }
 }
 
 static inline size_t talk_received(void *arg, struct bytes bytes)
 {
     struct talk *talk = arg;
     talk->messages++;
-    if (place.received != NULL)
+    if (place.received) {
         return place.received(talk, bytes);
+    }
     writer_bytes(&talk->got, bytes);
-    if (place.echoes)
+    if (place.echoes) {
         conn_send(websocket_conn(talk->websocket), bytes);
+    }
     return bytes.len;
 }
 
@@ -96,19 +99,22 @@ static const struct conn_handler talk_stream = {
 static inline bool place_upgrade(void *arg, struct http_request *request)
 {
     struct talk *talk = &place.talks[place.accepted % SESSIONS_MAX];
-    if (!websocket_is_requested(request))
+    if (!websocket_is_requested(request)) {
         return false;
+    }
     assert_null(talk->websocket);
     writer_free(&talk->got);
     *talk = (struct talk){.websocket = websocket_accept(
                               place.port, request, websocket_choose(request, place_protocols))};
-    if (talk->websocket == NULL)
+    if (!talk->websocket) {
         return true;
+    }
     place.accepted++;
-    if (place.is_stream)
+    if (place.is_stream) {
         conn_set_handler(websocket_conn(talk->websocket), &talk_stream, talk);
-    else
+    } else {
         websocket_set_handler(talk->websocket, &talk_messages, talk);
+    }
     return true;
 }
 
@@ -125,8 +131,9 @@ static inline void place_listen(const char *where)
     listener_destroy(&place.f->listener);
     place.f->listener =
         listener_create(place.f->net, where, &place.f->settings, &place_callbacks, NULL, &error);
-    if (place.f->listener == NULL)
+    if (!place.f->listener) {
         fail_msg("%s", error);
+    }
 }
 
 static inline int place_create(void **state)
@@ -151,8 +158,9 @@ static inline int place_destroy(void **state)
     assert_int_equal(metrics_get(METRIC_WEBSOCKET_CONNECTIONS), 0);
     websocket_port_destroy(&place.port);
     http_router_destroy(&place.router);
-    for (unsigned i = 0; i < SESSIONS_MAX; i++)
+    for (unsigned i = 0; i < SESSIONS_MAX; i++) {
         writer_free(&place.talks[i].got);
+    }
     config_free_values(&http_config, &place.http);
     config_free_values(&websocket_config, &place.settings);
     config_destroy(&place.config);
@@ -162,8 +170,9 @@ static inline int place_destroy(void **state)
 static inline void place_set(const char *assignment)
 {
     char *error = config_set(place.config, assignment);
-    if (error != NULL)
+    if (error) {
         fail_msg("%s", error);
+    }
 }
 
 /* The handshake of RFC 6455, 1.3. */
@@ -206,18 +215,22 @@ static inline void frame_put_as(struct writer *to, uint8_t first, struct bytes p
     static const uint8_t key[4] = {0x37, 0xfa, 0x21, 0x3d};
     unsigned mask = form & UNMASKED ? 0 : 0x80;
     unsigned more = form & (AS_16 | AS_64);
-    if (more == 0)
+    if (more == 0) {
         more = payload.len < 126 ? 0 : payload.len < 65536 ? 2 : 8;
+    }
     writer_u8(to, first);
     writer_u8(to, (uint8_t)(mask | (more == 0 ? (unsigned)payload.len : more == 2 ? 126 : 127)));
-    if (more == 2)
+    if (more == 2) {
         writer_u16(to, (uint16_t)payload.len);
-    else if (more == 8)
+    } else if (more == 8) {
         writer_u64(to, payload.len);
-    if (mask)
+    }
+    if (mask) {
         writer_bytes(to, (struct bytes){key, 4});
-    for (size_t i = 0; i < payload.len && !(form & HEADER_ONLY); i++)
+    }
+    for (size_t i = 0; i < payload.len && !(form & HEADER_ONLY); i++) {
         writer_u8(to, payload.data[i] ^ (mask ? key[i % 4] : 0));
+    }
 }
 
 static inline void frame_put(struct writer *to, uint8_t first, struct bytes payload)
@@ -266,10 +279,11 @@ static inline void place_write(int fd, struct bytes bytes, size_t step)
     while (sent < bytes.len) {
         size_t part = bytes.len - sent < step ? bytes.len - sent : step;
         ssize_t n = send(fd, bytes.data + sent, part, MSG_NOSIGNAL);
-        if (n > 0)
+        if (n > 0) {
             sent += (size_t)n;
-        else if (errno != EAGAIN)
+        } else if (errno != EAGAIN) {
             return;
+        }
         loop_iterate(place.f->loop, 0);
     }
 }
@@ -278,12 +292,14 @@ static inline void expect_bytes(const char *what, const struct writer *got,
                                 const struct writer *expected)
 {
     size_t at = 0;
-    while (at < got->len && at < expected->len && got->data[at] == expected->data[at])
+    while (at < got->len && at < expected->len && got->data[at] == expected->data[at]) {
         at++;
-    if (at != got->len || at != expected->len)
+    }
+    if (at != got->len || at != expected->len) {
         fail_msg("%s: %zu bytes, not %zu; they differ at %zu (%02x, not %02x)", what, got->len,
                  expected->len, at, at < got->len ? got->data[at] : 0,
                  at < expected->len ? expected->data[at] : 0);
+    }
 }
 
 /* The connection's answer to the frames is this, and then its end, without a reset. Frees all. */
@@ -296,8 +312,9 @@ static inline void expect_conversation(const char *what, struct writer *frames,
     place_open(&fd);
     place_write(fd, writer_bytes_written(frames), step);
     fixture_read_end(place.f, fd, &got);
-    if (recv(fd, &byte, 1, 0) != 0)
+    if (recv(fd, &byte, 1, 0) != 0) {
         fail_msg("%s: reset", what);
+    }
     expect_bytes(what, &got, answer);
     close(fd);
     WAIT_FOR(place.f, websocket_port_count(place.port) == 0);

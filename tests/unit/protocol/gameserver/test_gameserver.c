@@ -23,8 +23,9 @@ static bool read_list(struct gameserver *gameserver, const char *id, const char 
     static struct map_field fields[64];
     size_t count = 0;
 
-    for (; list[2 * count] != NULL; count++)
+    for (; list[2 * count]; count++) {
         fields[count] = (struct map_field){text(list[2 * count]), text(list[2 * count + 1])};
+    }
     return gameserver_read_fields(text(id), fields, count, gameserver);
 }
 
@@ -141,8 +142,9 @@ static void test_of_the_master(void **state)
     assert_null(gameserver_text(&gameserver, "id").data);
     /* Each name is written once; otherwise no reader accepts the line. */
     for (size_t i = 0; i < gameserver.server.infos.property_count; i++) {
-        for (size_t j = 0; j < i; j++)
+        for (size_t j = 0; j < i; j++) {
             assert_false(bytes_equal(gameserver.properties[i].name, gameserver.properties[j].name));
+        }
     }
     struct writer line = {0};
     lobby_write_change(&line, LOBBY_UP, &gameserver.server);
@@ -191,8 +193,9 @@ static void assert_fields(const struct gameserver_fields *fields, const char *ex
 
         writer_format(&all, "%s%.*s", i > 0 ? " " : "", (int)field->name.len,
                       (const char *)field->name.data);
-        if (field->value.data != NULL)
+        if (field->value.data) {
             writer_format(&all, "=%.*s", (int)field->value.len, (const char *)field->value.data);
+        }
     }
     writer_u8(&all, 0);
     assert_string_equal((const char *)all.data, expected);

@@ -82,8 +82,9 @@ static int end(void **state)
 {
     struct stage *stage = *state;
 
-    if (stage->fd >= 0)
+    if (stage->fd >= 0) {
         (void)close(stage->fd);
+    }
     map_unwatch(&stage->watcher);
     listener_stop(stage->listener);
     listener_close_connections(stage->listener, CONN_CLOSE_LOCAL);
@@ -125,10 +126,10 @@ static bool holds(struct stage *stage, const char *text)
     uint8_t bytes[4096];
     const ssize_t n = read(stage->fd, bytes, sizeof bytes);
 
-    if (n > 0)
+    if (n > 0) {
         writer_bytes(&stage->input, (struct bytes){bytes, (size_t)n});
-    return stage->input.len > 0 &&
-           memmem(stage->input.data, stage->input.len, text, strlen(text)) != NULL;
+    }
+    return stage->input.len > 0 && memmem(stage->input.data, stage->input.len, text, strlen(text));
 }
 
 static bool is_listed_as(const struct stage *stage, const char *protocol)

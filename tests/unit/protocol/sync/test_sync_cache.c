@@ -30,8 +30,9 @@ static bool read_map(void *arg, struct bytes id, struct writer *to)
 {
     const struct map *map = arg;
     const char *json = map->json[id.data[0] - 'a'];
-    if (json != NULL)
+    if (json) {
         writer_string(to, json);
+    }
     return json != NULL;
 }
 
@@ -81,8 +82,9 @@ static void tick(struct map *map, const char *expected, struct sync_missed *miss
     read_cache(map);
     sync_cache_collect(&map->cache, &news);
     check_news(&news, expected);
-    if (missed != NULL)
+    if (missed) {
         sync_missed_add(missed, &map->cache, &news, false);
+    }
     sync_news_free(&news);
     sync_cache_settle(&map->cache);
 }
@@ -229,7 +231,7 @@ static void check_missed(struct map *map, struct sync_missed **missed, const cha
     struct writer text = {0};
     sync_missed_join(*missed, &map->cache, &joined);
     check_news(&joined.news, news);
-    for (size_t i = 0; joined.values != NULL && i < joined.news.properties_count; i++) {
+    for (size_t i = 0; joined.values && i < joined.news.properties_count; i++) {
         assert_true(bytes_equal(joined.values[i].token, joined.news.properties[i]));
         writer_bytes(&text, joined.values[i].token);
         writer_u8(&text, '=');
@@ -248,8 +250,9 @@ static void test_missed(void **state)
 {
     struct map *map = *state;
     struct sync_missed *missed;
-    for (int id = 0; id < 4; id++)
+    for (int id = 0; id < 4; id++) {
         map_set(map, id, "{\"x\":1,\"y\":1}");
+    }
     tick(map, "+a +b +c +d *a *b *c *d ", NULL);
     missed = sync_missed_create(true);
     map_set(map, 0, "{\"x\":2,\"y\":1}");

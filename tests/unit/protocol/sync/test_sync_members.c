@@ -112,8 +112,9 @@ static void test_names(void **state)
     assert_true(sync_names_have(writer_bytes_written(&names), B("\"\"")));
     assert_false(sync_names_have(writer_bytes_written(&names), B("\"b\"")));
     rest = writer_bytes_written(&names);
-    while (sync_names_next(&rest, &name))
+    while (sync_names_next(&rest, &name)) {
         count++;
+    }
     assert_int_equal(count, 4);
     check(&names, "\"a\"\"b\\\"\"\"c\"\"\"");
 }

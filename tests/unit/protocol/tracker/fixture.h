@@ -39,8 +39,9 @@ static const struct listener_callbacks stage_callbacks = {.accepted = stage_acce
 static inline void stage_set(struct stage *stage, const char *assignment)
 {
     char *error = config_set(stage->config, assignment);
-    if (error)
+    if (error) {
         fail_msg("%s", error);
+    }
 }
 
 static inline int stage_create(void **state)
@@ -58,8 +59,9 @@ static inline int stage_create(void **state)
                                       &stage->settings);
     stage->listener = listener_create(stage->net, "127.0.0.1:0", &stage->net_settings,
                                       &stage_callbacks, stage, &error);
-    if (!stage->listener)
+    if (!stage->listener) {
         fail_msg("%s", error);
+    }
     *state = stage;
     return 0;
 }
@@ -100,8 +102,9 @@ static inline void peer_connect(struct peer *peer, struct stage *stage, int rece
     assert_true(address_parse(listener_where(stage->listener), &address));
     socklen_t len = address_to_sockaddr(&address, &storage);
     peer->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (receive_buffer > 0)
+    if (receive_buffer > 0) {
         setsockopt(peer->fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+    }
     assert_int_equal(connect(peer->fd, (struct sockaddr *)&storage, len), 0);
     assert_int_equal(fcntl(peer->fd, F_SETFL, O_NONBLOCK), 0);
 }
@@ -111,10 +114,12 @@ static inline bool peer_read(struct peer *peer)
 {
     uint8_t buffer[65536];
     ssize_t n;
-    while ((n = read(peer->fd, buffer, sizeof buffer)) > 0)
+    while ((n = read(peer->fd, buffer, sizeof buffer)) > 0) {
         writer_bytes(&peer->input, (struct bytes){buffer, (size_t)n});
-    if (n == 0 || (n < 0 && errno != EAGAIN))
+    }
+    if (n == 0 || (n < 0 && errno != EAGAIN)) {
         peer->ended = true;
+    }
     return true;
 }
 
@@ -123,10 +128,11 @@ static inline void peer_send(struct peer *peer, struct bytes bytes)
     size_t sent = 0;
     while (sent < bytes.len) {
         ssize_t n = send(peer->fd, bytes.data + sent, bytes.len - sent, MSG_NOSIGNAL);
-        if (n > 0)
+        if (n > 0) {
             sent += (size_t)n;
-        else
+        } else {
             loop_iterate(peer->stage->world->loop, 10);
+        }
     }
 }
 
@@ -141,8 +147,9 @@ static inline void peer_send_all(struct peer *peer, struct writer *bytes)
 static inline void peer_wait(struct peer *peer, size_t len)
 {
     WAIT_UNTIL(peer->stage->world, peer_read(peer) && (peer->input.len >= len || peer->ended));
-    if (peer->input.len < len)
+    if (peer->input.len < len) {
         fail_msg("%zu bytes and the end, where %zu were expected", peer->input.len, len);
+    }
 }
 
 static inline void peer_drop_input(struct peer *peer, size_t len)
@@ -205,8 +212,9 @@ static inline void peer_get(struct peer *peer, enum tracker_dialect dialect)
 static inline void peer_read_id(struct peer *peer, enum tracker_dialect dialect,
                                 char id[ID_CLIENT_LENGTH + 1])
 {
-    if (dialect == TRACKER_VERSIONED)
+    if (dialect == TRACKER_VERSIONED) {
         peer_expect_byte(peer, ID_CLIENT_LENGTH);
+    }
     peer_wait(peer, ID_CLIENT_LENGTH);
     memcpy(id, peer->input.data, ID_CLIENT_LENGTH);
     id[ID_CLIENT_LENGTH] = 0;
@@ -217,8 +225,9 @@ static inline void peer_read_id(struct peer *peer, enum tracker_dialect dialect,
 static inline bool peer_push(struct peer *peer, struct tracker_push *push, struct writer *kept)
 {
     struct tracker_result result = tracker_read_push(writer_bytes_written(&peer->input), push);
-    if (result.outcome == TRACKER_MORE)
+    if (result.outcome == TRACKER_MORE) {
         return false;
+    }
     assert_int_equal(result.outcome, TRACKER_MESSAGE);
     writer_reset(kept);
     writer_bytes(kept, (struct bytes){peer->input.data, result.consumed});
@@ -229,8 +238,9 @@ static inline bool peer_push(struct peer *peer, struct tracker_push *push, struc
 
 static inline void peer_free(struct peer *peer)
 {
-    if (peer->fd >= 0)
+    if (peer->fd >= 0) {
         close(peer->fd);
+    }
     peer->fd = -1;
     writer_free(&peer->input);
 }

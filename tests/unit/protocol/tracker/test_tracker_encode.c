@@ -68,8 +68,9 @@ static void check_reader(const struct iteration_case *c, const struct tracker_it
            expected = 0;
     for (size_t i = 0; i < c->count; i++) {
         struct tracker_push push;
-        if (c->owners[i] == reader && reader >= 0)
+        if (c->owners[i] == reader && reader >= 0) {
             continue;
+        }
         struct bytes left = {received.bytes.data + at, received.bytes.len - at};
         struct tracker_result result = tracker_read_push(left, &push);
         assert_int_equal(result.outcome, TRACKER_MESSAGE);
@@ -102,8 +103,9 @@ static void test_ranges(void **state)
     for (size_t i = 0; i < sizeof iterations / sizeof *iterations; i++) {
         struct tracker_iteration iteration;
         encode(&iteration, &iterations[i]);
-        for (int reader = -1; reader < 4; reader++)
+        for (int reader = -1; reader < 4; reader++) {
             check_reader(&iterations[i], &iteration, reader);
+        }
         iteration_free(&iteration);
     }
 }

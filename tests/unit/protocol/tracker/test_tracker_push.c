@@ -25,11 +25,13 @@ struct reader {
 static struct known *find(struct reader *reader, struct bytes id, bool add)
 {
     for (size_t i = 0; i < reader->count; i++) {
-        if (bytes_equal(bytes_from_string(reader->known[i].id), id))
+        if (bytes_equal(bytes_from_string(reader->known[i].id), id)) {
             return &reader->known[i];
+        }
     }
-    if (!add)
+    if (!add) {
         return NULL;
+    }
     assert_true(reader->count < ENTRIES_MAX && id.len < sizeof reader->known[0].id);
     struct known *known = &reader->known[reader->count++];
     memset(known, 0, sizeof *known);
@@ -41,8 +43,9 @@ static void learn(struct reader *reader, struct bytes id, struct bytes state)
 {
     struct known *known = find(reader, id, true);
     assert_true(state.len < sizeof known->state);
-    if (state.len > 0)
+    if (state.len > 0) {
         memcpy(known->state, state.data, state.len);
+    }
     known->state[state.len] = 0;
 }
 
@@ -56,8 +59,9 @@ static void take_all(struct reader *reader, const struct tracker_push *push)
     }
     reader->has_map = true;
     reader->map_version = push->version;
-    while (tracker_all_next(&left, &version, &id, &state))
+    while (tracker_all_next(&left, &version, &id, &state)) {
         learn(reader, id, state);
+    }
     assert_int_equal(left.len, 0);
 }
 
@@ -77,8 +81,9 @@ static bool take_answer(struct reader *reader)
         peer_drop_input(&reader->peer, 1);
         return true;
     }
-    if (input->len < 1 + ID_CLIENT_LENGTH || input->data[0] != ID_CLIENT_LENGTH)
+    if (input->len < 1 + ID_CLIENT_LENGTH || input->data[0] != ID_CLIENT_LENGTH) {
         return false;
+    }
     peer_read_id(&reader->peer, TRACKER_VERSIONED, reader->own);
     return true;
 }
@@ -90,8 +95,9 @@ static bool reader_read(struct reader *reader)
     peer_read(&reader->peer);
     while (reader->peer.input.len > 0) {
         if (reader->peer.input.data[0] != TRACKER_MAGIC_DOCUMENT) {
-            if (!take_answer(reader))
+            if (!take_answer(reader)) {
                 break;
+            }
         } else if (!peer_push(&reader->peer, &push, &reader->kept)) {
             break;
         } else if (push.type == TRACKER_ALL) {
@@ -106,7 +112,7 @@ static bool reader_read(struct reader *reader)
 static bool knows(struct reader *reader, const char *id, const char *state)
 {
     const struct known *known = find(reader, bytes_from_string(id), false);
-    return state ? known && strcmp(known->state, state) == 0 : known == NULL;
+    return state ? known && strcmp(known->state, state) == 0 : !known;
 }
 
 #define WAIT_KNOWS(reader, id, state)                                                              \
@@ -185,9 +191,10 @@ static void test_own_changes_are_not_sent_back(void **state)
     WAIT_KNOWS(first, second->own, "reader");
     WAIT_KNOWS(second, first->own, "reader");
     struct writer to = {0};
-    for (unsigned i = 1; i <= 50; i++)
+    for (unsigned i = 1; i <= 50; i++) {
         tracker_write_update(&to, TRACKER_VERSIONED, bytes_from_string(first->own), i,
                              BYTES_LITERAL("mine"));
+    }
     peer_send_all(&first->peer, &to);
     WAIT_KNOWS(second, first->own, "mine");
     WAIT_UNTIL(stage->world, reader_read(first) && first->acks == 50);
@@ -278,8 +285,9 @@ static void test_a_slow_reader_gets_the_whole_map_after_closes(void **state)
     fill(stage, &client, COUNT, "zero");
     struct reader *reader = reader_create(stage, 4096);
     WAIT_UNTIL(stage->world, reader_read(reader) && reader->count == COUNT + 2);
-    for (unsigned round = 0; round < 20; round++)
+    for (unsigned round = 0; round < 20; round++) {
         fill(stage, &client, COUNT, "more");
+    }
     map_session_end(&other.session, false);
     fill(stage, &client, COUNT, "last");
     WAIT_KNOWS(reader, other.id, NULL);
@@ -396,7 +404,7 @@ static void test_pushes_are_off_where_they_are(void **state)
     peer_update(&updater->peer, TRACKER_VERSIONED, "brought", 1, "x");
     WAIT_KNOWS(updater, id, "original");
     reader_free(updater);
-    WAIT_UNTIL(stage->world, stage->port->subscribers->watcher.view == NULL);
+    WAIT_UNTIL(stage->world, !stage->port->subscribers->watcher.view);
     reader_read(reader);
     assert_int_equal(reader->maps + reader->ones, 0);
     peer_free(&peer);

@@ -197,9 +197,10 @@ static void test_open_refused(void **state)
 
 static size_t write_updates(struct writer *to, const char *id, unsigned count)
 {
-    for (unsigned i = 1; i <= count; i++)
+    for (unsigned i = 1; i <= count; i++) {
         tracker_write_update(to, TRACKER_VERSIONED, bytes_from_string(id), i,
                              BYTES_LITERAL("state"));
+    }
     return count;
 }
 
@@ -222,8 +223,9 @@ static void test_pipeline(void **state)
     }
     peer_send_all(&peer, &to);
     peer_wait(&peer, count);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         assert_int_equal(peer.input.data[i], i % 2 == 0);
+    }
     assert_int_equal(peer.input.len, count);
     peer_free(&peer);
 }
@@ -243,8 +245,9 @@ static void test_rate(void **state)
     uint64_t began = clock_monotonic_us();
     peer_send_all(&peer, &to);
     peer_wait(&peer, count);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         assert_int_equal(peer.input.data[i], 1);
+    }
     /* 45 tokens at 200 a second. */
     assert_true(clock_monotonic_us() - began >= 220000);
     assert_true(metrics_get(METRIC_WRITES_RATE) > before);
@@ -273,8 +276,9 @@ static void test_superseded_updates(void **state)
         tracker_write_get(&to, dialects[i]);
         peer_send_all(&peer, &to);
         EXPECT_BYTES(&peer, 1);
-        if (dialects[i] == TRACKER_2014)
+        if (dialects[i] == TRACKER_2014) {
             EXPECT_BYTES(&peer, 0, 0, 0, 0, 0, 0, 0);
+        }
         EXPECT_BYTES(&peer, 2 + ID_CLIENT_LENGTH + 5, '{');
         peer_wait(&peer, ID_CLIENT_LENGTH);
         (void)snprintf(key, sizeof key, "tracker:{main/1/0}:client:%.7s", peer.input.data);
@@ -358,11 +362,13 @@ static void test_rate_of_an_address(void **state)
         write_updates(&to, id, 20);
         peer_send_all(&peers[i], &to);
     }
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         peer_wait(&peers[i], 20);
+    }
     assert_true(clock_monotonic_us() - began >= 245000);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         peer_free(&peers[i]);
+    }
 }
 
 /* What came before the malformed message is done and answered; nothing after it is. */
@@ -445,8 +451,9 @@ static void test_a_client_that_leaves_in_the_middle(void **state)
         tracker_write_get(&to, TRACKER_PLAIN);
         tracker_write_update(&to, TRACKER_PLAIN, BYTES_LITERAL(""), 0, BYTES_LITERAL("b"));
         peer_send_all(&peer, &to);
-        for (int turn = 0; turn < i / 4; turn++)
+        for (int turn = 0; turn < i / 4; turn++) {
             loop_iterate(stage->world->loop, 1);
+        }
         peer_free(&peer);
     }
     WAIT_UNTIL(stage->world, tracker_service_count(stage->service) == 0);
