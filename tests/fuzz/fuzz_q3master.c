@@ -160,8 +160,8 @@ static void check_games(struct bytes input)
     const char *game;
     size_t count;
 
-    REQUIRE((games) == (!q3games_check(text)));
-    REQUIRE((games == NULL) == (error != NULL));
+    REQUIRE((games != NULL) == !q3games_check(text));
+    REQUIRE((games != NULL) == !error);
     if (games) {
         REQUIRE(q3games_contexts(games, &count) && count > 0);
         REQUIRE(q3games_by_tag(games, BYTES_LITERAL("DarkPlaces"), &game) == Q3GAMES_TAG_ALIVE);
