@@ -1,6 +1,6 @@
 /*
  * room: the sets of rooms: a room is created with its first member here and freed after
- * its last one has left. One timer for each set checks deadlines and retries.
+ * its last one has left. What Redis did not accept is retried by one timer for each set.
  */
 #include "room/room.h"
 
@@ -11,11 +11,12 @@
 #include "room/room_op_private.h"
 #include "room/room_private.h"
 
-#define TICK_MS 50
-/* Until what Redis did not accept is sent again. */
+/* Before the first retry, so that one serves all that failed for the same reason. */
+#define RETRY_SOON_MS 50
+/* From one attempt to the next. */
 #define RETRY_MS 1000
 
-static void on_rooms_tick(void *arg);
+static void retry_refused(void *arg);
 
 struct room *room_find_any(const struct room_set *rooms, struct bytes name)
 {
@@ -36,11 +37,12 @@ static struct room *create_room(struct room_set *rooms, struct bytes name)
     room->partition = partition_of(rooms->space, name);
     room->name_len = name.len;
     memcpy(room->name, name.data, name.len);
-    struct list *lists[] = {&room->members, &room->dirty,  &room->entering, &room->kept,
-                            &room->unused,  &room->failed, &room->awaiting};
+    struct list *lists[] = {&room->members, &room->dirty,  &room->entering,
+                            &room->kept,    &room->unused, &room->failed};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         list_init(lists[i]);
     }
+    loop_pending_init(&room->mark);
     room->notify = (struct loop_task){.callback = on_room_notify, .arg = room};
     HASH_ADD(hh, rooms->table, name, room->name_len, room);
     metrics_add(METRIC_ROOMS, 1);
@@ -52,7 +54,6 @@ struct room_member *room_join(struct room_set *rooms, struct bytes name,
                               struct map_session *session, struct bytes id, struct bytes user,
                               map_done done, void *arg)
 {
-    struct map *map = rooms->map;
     struct room *room = room_find_any(rooms, name);
     if (!room) {
         room = create_room(rooms, name);
@@ -62,9 +63,7 @@ struct room_member *room_join(struct room_set *rooms, struct bytes name,
     member->public.done = done;
     member->public.done_arg = member->public.arg = arg;
     member->public.asked = true;
-    member->deadline_ms = loop_now_ms(map_loop(map)) + map_deadline_ms(map);
-    list_append(&rooms->joining, &member->joining);
-    rooms_wake(rooms);
+    loop_pending_begin(rooms->joins, &member->joining, map_deadline_ms(rooms->map), 0);
     if (channel_is_subscribed(&room->channel)) {
         room_member_join_soon(member);
     }
@@ -110,20 +109,24 @@ struct room_set *room_set_create(struct map_space *space, const struct room_call
                                  void *arg)
 {
     struct room_set *rooms = mem_zalloc(1, sizeof *rooms);
+    struct loop *loop = map_loop(map_space_map(space));
     rooms->space = space;
     rooms->map = map_space_map(space);
     rooms->callbacks = callbacks;
     rooms->arg = arg;
-    struct list *lists[] = {&rooms->fresh,  &rooms->joining,  &rooms->again,
-                            &rooms->failed, &rooms->awaiting, &rooms->unused,
-                            &rooms->gone,   &rooms->settled,  &rooms->reads};
+    struct list *lists[] = {&rooms->fresh, &rooms->again,   &rooms->failed, &rooms->unused,
+                            &rooms->gone,  &rooms->settled, &rooms->unsent};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         list_init(lists[i]);
     }
     rooms->join = (struct loop_task){.callback = room_join_fresh, .arg = rooms};
     rooms->settle = (struct loop_task){.callback = room_settle_requests, .arg = rooms};
     rooms->forget = (struct loop_task){.callback = free_unused_rooms, .arg = rooms};
-    rooms->timer = loop_timer_create(map_loop(rooms->map), on_rooms_tick, rooms);
+    rooms->retry = loop_timer_create(loop, retry_refused, rooms);
+    rooms->joins = loop_pending_set_create(loop, LOOP_PHASE_VIEW, room_member_expire, rooms);
+    rooms->checks = loop_pending_set_create(loop, LOOP_PHASE_VIEW, room_member_check, rooms);
+    rooms->marks = loop_pending_set_create(loop, LOOP_PHASE_VIEW, room_mark_expire, rooms);
+    rooms->reads = loop_pending_set_create(loop, LOOP_PHASE_VIEW, room_users_read_expire, rooms);
     list_append(&room_space_of(space)->sets, &rooms->link);
     return rooms;
 }
@@ -142,75 +145,48 @@ void room_set_destroy(struct room_set **rooms_pointer)
     loop_cancel(loop, &rooms->join);
     loop_cancel(loop, &rooms->settle);
     loop_cancel(loop, &rooms->forget);
-    loop_timer_destroy(&rooms->timer);
+    loop_timer_destroy(&rooms->retry);
+    loop_pending_set_destroy(&rooms->joins);
+    loop_pending_set_destroy(&rooms->checks);
+    loop_pending_set_destroy(&rooms->marks);
+    loop_pending_set_destroy(&rooms->reads);
     list_remove(&rooms->link);
     free(rooms);
 }
 
-void rooms_wake(struct room_set *rooms)
+void rooms_retry_later(struct room_set *rooms)
 {
-    if (!loop_timer_is_running(rooms->timer)) {
-        loop_timer_start(rooms->timer, TICK_MS);
+    uint64_t now = loop_now_ms(map_loop(rooms->map));
+    uint64_t left = rooms->retry_ms > now ? rooms->retry_ms - now : 0;
+
+    if (!loop_timer_is_running(rooms->retry)) {
+        loop_timer_start(rooms->retry, left > RETRY_SOON_MS ? left : RETRY_SOON_MS);
     }
 }
 
-static void give_up_late(struct room_set *rooms, uint64_t now)
+static void retry_refused_joins(struct room_set *rooms)
 {
-    while (!list_is_empty(&rooms->joining)) {
-        struct member *member = list_entry(rooms->joining.next, struct member, joining);
-        if (member->deadline_ms > now) {
-            return;
-        }
-        room_member_fail(member, MAP_DEADLINE);
-    }
-}
-
-/* Redis has accepted the joining, and no message of the room has announced it: it may have been a
- * member before. */
-static void look_for_late(struct room_set *rooms, uint64_t now)
-{
-    LIST_FOREACH (node, &rooms->joining) {
-        struct member *member = list_entry(node, struct member, joining);
-        if (!member->confirmed || member->look_ms > now) {
-            continue;
-        }
-        member->look_ms = now + RETRY_MS;
-        if (member->public.room->state == ROOM_LISTED) {
-            room_read_start(member->public.room);
-        }
-    }
-}
-
-static void retry_refused_joins(struct room_set *rooms, uint64_t now)
-{
-    if (now < rooms->retry_ms) {
-        return;
-    }
-    rooms->retry_ms = now + RETRY_MS;
     /* A member that is refused at once is appended again, after this mark. */
     struct list last;
+
     list_init(&last);
     list_append(&rooms->again, &last);
     while (rooms->again.next != &last) {
         room_member_join(list_entry(rooms->again.next, struct member, again));
     }
     list_remove(&last);
-    room_reads_send(rooms, NULL);
 }
 
-static void on_rooms_tick(void *arg)
+static void retry_refused(void *arg)
 {
     struct room_set *rooms = arg;
-    uint64_t now = loop_now_ms(map_loop(rooms->map));
-    give_up_late(rooms, now);
-    room_reads_check(rooms, now);
-    room_marks_check(rooms, now);
-    look_for_late(rooms, now);
-    retry_refused_joins(rooms, now);
-    if (!list_is_empty(&rooms->joining) || !list_is_empty(&rooms->again) ||
-        !list_is_empty(&rooms->failed) || !list_is_empty(&rooms->awaiting) ||
-        !list_is_empty(&rooms->reads)) {
-        rooms_wake(rooms);
+
+    rooms->retry_ms = loop_now_ms(map_loop(rooms->map)) + RETRY_MS;
+    retry_refused_joins(rooms);
+    room_reads_send(rooms, NULL);
+    if (!list_is_empty(&rooms->again) || !list_is_empty(&rooms->failed) ||
+        !list_is_empty(&rooms->unsent)) {
+        rooms_retry_later(rooms);
     }
 }
 

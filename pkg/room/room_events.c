@@ -191,7 +191,8 @@ static void enter_room(struct room *room, struct member *member)
     struct room_member *public = &member->public;
     const struct room_set *rooms = room->rooms;
     list_remove(&member->entering);
-    list_remove(&member->joining);
+    loop_pending_cancel(&member->joining);
+    loop_pending_cancel(&member->check);
     public->active = true;
     public->asked = false;
     room->active++;

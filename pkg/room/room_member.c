@@ -11,8 +11,9 @@
 #include "room/room_op_private.h"
 #include "room/room_private.h"
 
-/* Until the list is read when the room's messages do not have a joining that Redis has accepted. */
-#define LOOK_MS 1000
+/* Until the list is read, and read again, when the room's messages do not have a joining that Redis
+ * has accepted. */
+#define CHECK_MS 1000
 
 enum request_kind { REQUEST_JOIN, REQUEST_PUBLISH };
 
@@ -83,6 +84,10 @@ static void confirm_member(struct member *member, bool confirmed)
     *count -= member->confirmed;
     member->confirmed = confirmed;
     member->confirmed_at = room->reads;
+    loop_pending_cancel(&member->check);
+    if (confirmed && loop_pending_is_waiting(&member->joining)) {
+        loop_pending_begin(room->rooms->checks, &member->check, CHECK_MS, 0);
+    }
 }
 
 static void free_member(struct member *member)
@@ -101,8 +106,8 @@ static void free_member(struct member *member)
     if (room->current == member) {
         room->current = NULL;
     }
-    struct list *lists[] = {&member->joining, &member->entering, &member->again,
-                            &member->public.link};
+    loop_pending_cancel(&member->joining);
+    struct list *lists[] = {&member->entering, &member->again, &member->public.link};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         list_remove(lists[i]);
     }
@@ -138,6 +143,23 @@ void room_member_fail(struct member *member, enum map_result result)
     }
 }
 
+void room_member_expire(void *rooms, struct loop_pending *joining, int result)
+{
+    room_member_fail(list_entry(joining, struct member, joining), MAP_DEADLINE);
+}
+
+/* It may have been a member before: then the list has it. */
+void room_member_check(void *arg, struct loop_pending *check, int result)
+{
+    struct room_set *rooms = arg;
+    struct member *member = list_entry(check, struct member, check);
+
+    loop_pending_begin(rooms->checks, check, CHECK_MS, 0);
+    if (member->public.room->state == ROOM_LISTED) {
+        room_read_start(member->public.room);
+    }
+}
+
 /* Joining. */
 
 static void join_again_later(struct member *member)
@@ -146,7 +168,7 @@ static void join_again_later(struct member *member)
     if (list_is_empty(&member->again)) {
         list_append(&rooms->again, &member->again);
     }
-    rooms_wake(rooms);
+    rooms_retry_later(rooms);
 }
 
 /* seq: of the room's last message, which is its joining unless it was a member already. */
@@ -154,7 +176,6 @@ static void joined(struct member *member, uint64_t seq)
 {
     struct room *room = member->public.room;
     confirm_member(member, true);
-    member->look_ms = loop_now_ms(map_loop(room->rooms->map)) + LOOK_MS;
     bool is_late = !member->public.active && list_is_empty(&member->entering) && seq <= room->seq;
     /* Messages of another epoch, from before a member here was confirmed in it, have not been
      * received. */
@@ -250,11 +271,12 @@ struct member *room_member_create(struct room *room, struct map_session *session
 {
     struct member *member = mem_zalloc(1, sizeof *member + id.len + user.len);
     struct room_member *public = &member->public;
-    struct list *lists[] = {&member->joining, &member->entering, &member->again, &member->requests,
-                            &public->link};
+    struct list *lists[] = {&member->entering, &member->again, &member->requests, &public->link};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         list_init(lists[i]);
     }
+    loop_pending_init(&member->joining);
+    loop_pending_init(&member->check);
     public->room = room;
     public->session = session;
     public->id_len = (uint8_t)id.len;

@@ -30,6 +30,7 @@
 #include "base/hash.h"
 #include "base/list.h"
 #include "loop/loop.h"
+#include "loop/pending.h"
 #include "map/feature.h"
 #include "map/wait.h"
 #include "redis/channel.h"
@@ -55,20 +56,19 @@ struct room_user {
 struct member {
     struct ending ending; /* the session's */
     UT_hash_handle hh;    /* by id, in its room */
-    struct list joining;  /* the set's, by deadline, until it is active */
     struct list entering; /* the room's: is active when members have been notified */
     struct list again;    /* the set's: joins at the end of the event-loop iteration, or later */
     struct list requests; /* struct room_request */
-    uint64_t deadline_ms;
-    uint64_t look_ms;      /* when the list is read if it is not active by then */
-    uint64_t number;       /* of its joining */
-    uint64_t listed;       /* the last read of the room that had it */
-    uint64_t confirmed_at; /* reads of the room sent before it was confirmed */
-    unsigned joins;        /* under way */
-    bool sent;             /* Redis may have it: its leaving must be sent */
-    bool confirmed;        /* Redis has it */
-    bool parted;           /* Redis took it out while it was active; no loss was reported since */
-    size_t user_len;       /* behind the id */
+    struct loop_pending joining; /* in joins, until it is active */
+    struct loop_pending check;   /* in checks, while it is joining and confirmed */
+    uint64_t number;             /* of its joining */
+    uint64_t listed;             /* the last read of the room that had it */
+    uint64_t confirmed_at;       /* reads of the room sent before it was confirmed */
+    unsigned joins;              /* under way */
+    bool sent;                   /* Redis may have it: its leaving must be sent */
+    bool confirmed;              /* Redis has it */
+    bool parted;     /* Redis took it out while it was active; no loss was reported since */
+    size_t user_len; /* behind the id */
     struct room_member public;
 };
 
@@ -96,16 +96,15 @@ struct room {
     struct list entering; /* struct member */
     struct list kept;     /* struct kept */
     size_t kept_bytes;
-    struct list unused;     /* the set's: nobody here is in it */
-    struct list failed;     /* the set's: its list is to be read again after a while */
-    struct list awaiting;   /* the set's: its list has come, its mark not */
-    uint64_t mark_ms;       /* until when it is awaited */
-    unsigned unmarked;      /* readings in a row whose mark did not come */
-    struct room_read *read; /* under way */
-    struct writer list;     /* that was read, while its mark has not come */
-    bool marked;            /* the mark has come, the list has not */
-    struct member *current; /* is being notified */
-    uint64_t reads;         /* sent */
+    struct list unused;       /* the set's: nobody here is in it */
+    struct list failed;       /* the set's: its list is to be read again after a while */
+    struct loop_pending mark; /* in marks: its list has come, its mark not */
+    unsigned unmarked;        /* readings in a row whose mark did not come */
+    struct room_read *read;   /* under way */
+    struct writer list;       /* that was read, while its mark has not come */
+    bool marked;              /* the mark has come, the list has not */
+    struct member *current;   /* is being notified */
+    uint64_t reads;           /* sent */
     enum room_state state;
     bool known; /* has been listed */
     char epoch[EPOCH_LENGTH + 1];
@@ -134,19 +133,21 @@ struct room_set {
     const struct room_callbacks *callbacks;
     void *arg;
     struct room *table;
-    uint64_t number;      /* of the last that was sent to Redis for any member */
-    struct list joining;  /* struct member */
-    struct list fresh;    /* struct member, by again: join at the end of the event-loop iteration */
-    struct list again;    /* struct member */
-    struct list failed;   /* struct room */
-    struct list awaiting; /* struct room */
-    struct list unused;   /* struct room */
-    struct list gone;     /* struct room_user, freed at the end of the iteration, by dirty */
-    struct list settled;  /* struct room_request */
-    struct list reads;    /* struct room_users_read, by deadline */
-    uint64_t retry_ms;
+    uint64_t number;     /* of the last that was sent to Redis for any member */
+    struct list fresh;   /* struct member, by again: join at the end of the event-loop iteration */
+    struct list again;   /* struct member */
+    struct list failed;  /* struct room */
+    struct list unused;  /* struct room */
+    struct list gone;    /* struct room_user, freed at the end of the iteration, by dirty */
+    struct list settled; /* struct room_request */
+    struct list unsent;  /* struct room_users_read */
+    struct loop_pending_set *joins;  /* members that are not active yet */
+    struct loop_pending_set *checks; /* members whose joining no message has announced */
+    struct loop_pending_set *marks;  /* rooms */
+    struct loop_pending_set *reads;  /* struct room_users_read */
     struct loop_task join, settle, forget;
-    struct loop_timer *timer;
+    struct loop_timer *retry; /* of what is in again, failed and unsent */
+    uint64_t retry_ms;        /* not before */
 };
 
 /* room_feature.c */
@@ -155,8 +156,8 @@ struct room_space *room_space_of(const struct map_space *space);
 /* room.c */
 /* With members here, or about to be freed; NULL: there is none. */
 struct room *room_find_any(const struct room_set *rooms, struct bytes name);
-/* Asks the set's timer to look. */
-void rooms_wake(struct room_set *rooms);
+/* What Redis did not accept is sent again, at most once a second. */
+void rooms_retry_later(struct room_set *rooms);
 
 /* room_member.c */
 struct member *room_member_create(struct room *room, struct map_session *session, struct bytes id,
@@ -169,6 +170,10 @@ void room_member_join(struct member *member);
 void room_member_join_soon(struct member *member);
 /* It could not join: it is not in the room, and freed. */
 void room_member_fail(struct member *member, enum map_result result);
+/* At its deadline: in joins. */
+void room_member_expire(void *rooms, struct loop_pending *joining, int result);
+/* Redis has accepted its joining, and no message of the room has announced it: in checks. */
+void room_member_check(void *rooms, struct loop_pending *check, int result);
 /* Redis does not have it although it should: it joins again. */
 void room_member_lost(struct member *member);
 /* The channel is subscribed to: members that wait for it join. */
@@ -201,13 +206,14 @@ void room_read_start(struct room *room);
 void room_read_stop(struct room *room);
 /* Begins a reading anew whose mark may have been sent to another server. */
 void room_read_restart(struct room *room);
-/* Rooms whose marks have not come in time. */
-void room_marks_check(struct room_set *rooms, uint64_t now_ms);
+/* A room's mark has not come in time: in marks. */
+void room_mark_expire(void *rooms, struct loop_pending *mark, int result);
 /* The mark of this front-end's reading with that number has come. */
 void room_read_marked(struct room *room, uint64_t number);
 /* Those that wait for Redis; partition may be NULL: of any. */
 void room_reads_send(struct room_set *rooms, const struct partition *partition);
-void room_reads_check(struct room_set *rooms, uint64_t now_ms);
+/* At its deadline: in reads. */
+void room_users_read_expire(void *rooms, struct loop_pending *pending, int result);
 void room_reads_cancel_all(struct room_set *rooms);
 
 #endif

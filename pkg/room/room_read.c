@@ -202,14 +202,14 @@ static void read_later(struct room *room)
     if (list_is_empty(&room->failed)) {
         list_append(&rooms->failed, &room->failed);
     }
-    rooms_wake(rooms);
+    rooms_retry_later(rooms);
 }
 
 /* The list and its mark are there. */
 static void complete_with(struct room *room, struct bytes text)
 {
     struct room_listing listing;
-    list_remove(&room->awaiting);
+    loop_pending_cancel(&room->mark);
     room->unmarked = 0;
     if (read_listing(text, &listing)) {
         complete_room_read(room, &listing);
@@ -223,12 +223,10 @@ static void complete_with(struct room *room, struct bytes text)
  * more because of that. */
 static void await_mark(struct room *room)
 {
-    struct map *map = room->rooms->map;
+    struct room_set *rooms = room->rooms;
+    uint64_t timeout = (uint64_t)map_settings_of(rooms->map)->room_read_timeout;
     unsigned doublings = room->unmarked < 3 ? room->unmarked : 3;
-    room->mark_ms = loop_now_ms(map_loop(map)) +
-                    ((uint64_t)map_settings_of(map)->room_read_timeout << doublings);
-    list_append(&room->rooms->awaiting, &room->awaiting);
-    rooms_wake(room->rooms);
+    loop_pending_begin(rooms->marks, &room->mark, timeout << doublings, 0);
 }
 
 static void on_room_listing_read(void *arg, enum redis_status status,
@@ -269,7 +267,7 @@ void room_read_marked(struct room *room, uint64_t number)
 void room_read_stop(struct room *room)
 {
     list_remove(&room->failed);
-    list_remove(&room->awaiting);
+    loop_pending_cancel(&room->mark);
     writer_free(&room->list);
     room->marked = false;
     if (room->read) {
@@ -297,16 +295,17 @@ void room_read_start(struct room *room)
 
 void room_read_restart(struct room *room)
 {
-    if (!list_is_empty(&room->awaiting)) {
+    if (loop_pending_is_waiting(&room->mark)) {
         room_read_start(room);
     }
 }
 
 /* What was published to the room may not have come either. Members are notified when it seems to
  * last; what the list says when the room has been read is exact, and notifies them again. */
-static void mark_is_missing(struct room *room)
+void room_mark_expire(void *rooms, struct loop_pending *mark, int result)
 {
     static struct log_limit limit = {.burst = 5};
+    struct room *room = list_entry(mark, struct room, mark);
     const struct map_settings *settings = map_settings_of(room->rooms->map);
     metrics_add(METRIC_ROOM_REREADS, 1);
     room->unmarked++;
@@ -322,23 +321,13 @@ static void mark_is_missing(struct room *room)
     room_read_start(room);
 }
 
-void room_marks_check(struct room_set *rooms, uint64_t now_ms)
-{
-    LIST_FOREACH (node, &rooms->awaiting) {
-        struct room *room = list_entry(node, struct room, awaiting);
-        if (room->mark_ms <= now_ms) {
-            mark_is_missing(room);
-        }
-    }
-}
-
 /* Any room. */
 
 struct room_users_read {
-    struct list link;       /* the set's */
+    struct loop_pending pending;
+    struct list unsent;     /* the set's: no command is under way */
     struct room_set *rooms; /* NULL: taken back while it is under way */
     struct partition *partition;
-    uint64_t deadline_ms;
     room_read_done done;
     void *arg;
     bool sent;
@@ -370,6 +359,18 @@ static void end_read(struct room_users_read *read, bool known, const struct room
     free(names);
 }
 
+void room_users_read_expire(void *rooms, struct loop_pending *pending, int result)
+{
+    end_read(list_entry(pending, struct room_users_read, pending), false, NULL);
+}
+
+/* It is sent again, until its deadline. */
+static void send_users_later(struct room_users_read *read)
+{
+    list_append(&read->rooms->unsent, &read->unsent);
+    rooms_retry_later(read->rooms);
+}
+
 static void on_users(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct room_users_read *read = arg;
@@ -380,16 +381,15 @@ static void on_users(void *arg, enum redis_status status, const struct redis_rep
     } else if (status == REDIS_OK && reply->type == REDIS_STRING &&
                read_listing(reply->text, &listing)) {
         end_read(read, true, &listing);
+    } else {
+        send_users_later(read);
     }
-    /* else it is sent again, until its deadline */
     free_listing(&listing);
 }
 
 static void send_users(struct room_users_read *read)
 {
-    if (read->sent || !can_read(read->rooms->map)) {
-        return;
-    }
+    list_remove(&read->unsent);
     read->sent = true;
     send_room_read(read->partition, (struct bytes){read->name, read->name_len}, 0, on_users, read);
 }
@@ -397,19 +397,21 @@ static void send_users(struct room_users_read *read)
 struct room_users_read *room_read_users(struct room_set *rooms, struct bytes name,
                                         room_read_done done, void *arg)
 {
-    struct map *map = rooms->map;
     struct room_users_read *read = mem_zalloc(1, sizeof *read + name.len);
     read->rooms = rooms;
     read->partition = partition_of(rooms->space, name);
-    read->deadline_ms = loop_now_ms(map_loop(map)) + map_deadline_ms(map);
     read->done = done;
     read->arg = arg;
     read->name_len = name.len;
     memcpy(read->name, name.data, name.len);
-    list_init(&read->link);
-    list_append(&rooms->reads, &read->link);
-    send_users(read);
-    rooms_wake(rooms);
+    list_init(&read->unsent);
+    loop_pending_init(&read->pending);
+    loop_pending_begin(rooms->reads, &read->pending, map_deadline_ms(rooms->map), 0);
+    if (can_read(rooms->map)) {
+        send_users(read);
+    } else {
+        send_users_later(read);
+    }
     return read;
 }
 
@@ -420,7 +422,8 @@ void room_read_cancel(struct room_users_read **pointer)
         return;
     }
     *pointer = NULL;
-    list_remove(&read->link);
+    loop_pending_cancel(&read->pending);
+    list_remove(&read->unsent);
     read->rooms = NULL;
     if (!read->sent) {
         free(read);
@@ -440,29 +443,20 @@ void room_reads_send(struct room_set *rooms, const struct partition *partition)
             room_read_start(room);
         }
     }
-    LIST_FOREACH (node, &rooms->reads) {
-        struct room_users_read *read = list_entry(node, struct room_users_read, link);
+    LIST_FOREACH (node, &rooms->unsent) {
+        struct room_users_read *read = list_entry(node, struct room_users_read, unsent);
         if (!partition || read->partition == partition) {
             send_users(read);
         }
     }
 }
 
-void room_reads_check(struct room_set *rooms, uint64_t now_ms)
-{
-    while (!list_is_empty(&rooms->reads)) {
-        struct room_users_read *read = list_entry(rooms->reads.next, struct room_users_read, link);
-        if (read->deadline_ms > now_ms) {
-            break;
-        }
-        end_read(read, false, NULL);
-    }
-}
-
 void room_reads_cancel_all(struct room_set *rooms)
 {
-    while (!list_is_empty(&rooms->reads)) {
-        struct room_users_read *read = list_entry(rooms->reads.next, struct room_users_read, link);
+    struct loop_pending *first;
+
+    while ((first = loop_pending_set_first(rooms->reads))) {
+        struct room_users_read *read = list_entry(first, struct room_users_read, pending);
         room_read_cancel(&read);
     }
 }

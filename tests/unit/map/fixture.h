@@ -91,6 +91,21 @@ static const struct map_callbacks front_callbacks = {.fatal = front_fatal,
         }                                                                                          \
     } while (0)
 
+/* Comes true at due_ms on the loop's clock, which is moved to shortly before it: neither before nor
+ * later. */
+#define ASSERT_TRUE_AT(world, due_ms, condition)                                                   \
+    do {                                                                                           \
+        struct loop *loop_ = (world)->loop;                                                        \
+        const uint64_t due_ = (due_ms), early_ = loop_now_ms(loop_) + 20;                          \
+        loop_skip(loop_, due_ > early_ ? due_ - early_ : 0);                                       \
+        do {                                                                                       \
+            loop_iterate(loop_, 0);                                                                \
+            if (loop_now_ms(loop_) != due_) {                                                      \
+                assert_int_equal(condition, loop_now_ms(loop_) > due_);                            \
+            }                                                                                      \
+        } while (!(condition));                                                                    \
+    } while (0)
+
 static inline void world_on_up(void *arg, const char *run_id)
 {
     (void)run_id;

@@ -289,6 +289,34 @@ static void test_a_room_cannot_be_read_without_redis(void **state)
     assert_int_equal(never, -1);
 }
 
+/* The join waits for the channel, the reading for its reply: neither comes. */
+static void test_joins_and_readings_end_at_their_deadline(void **state)
+{
+    struct hotel *hotel = *state;
+    struct world *world = hotel->world;
+    struct guest ann;
+    int got = -1;
+    guest_come(hotel, &ann, 0, "1:ann");
+    world->fronts[0].redis.deadline = 3000;
+    kill(redis_embedded_pid(world->server), SIGSTOP);
+    loop_iterate(world->loop, 0);
+    guest_ask(&ann, "lobby");
+    uint64_t due = loop_now_ms(world->loop) + 3000;
+    loop_skip(world->loop, 500);
+    loop_iterate(world->loop, 0);
+    room_read_users(hotel->services[0].rooms, BYTES_LITERAL("lobby"), on_users, &got);
+    uint64_t read_due = loop_now_ms(world->loop) + 3000;
+    ASSERT_TRUE_AT(world, due, ann.answers == 1);
+    assert_int_equal(ann.result, MAP_DEADLINE);
+    ASSERT_TRUE_AT(world, read_due, got != -1);
+    assert_int_equal(got, -2);
+    assert_int_equal(ann.answers, 1);
+    kill(redis_embedded_pid(world->server), SIGCONT);
+    world->fronts[0].redis.deadline = 20000;
+    WAIT_UNTIL(world, map_is_ready(world->fronts[0].map, NULL));
+    guest_go(&ann);
+}
+
 /* Sets of rooms go while answers are on their way. */
 static void test_nothing_is_left_behind(void **state)
 {
@@ -328,6 +356,7 @@ int main(void)
         TEST(test_more_is_said_than_is_kept),
         TEST(test_without_redis_the_deadline_answers),
         TEST(test_a_room_cannot_be_read_without_redis),
+        TEST(test_joins_and_readings_end_at_their_deadline),
         TEST(test_nothing_is_left_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

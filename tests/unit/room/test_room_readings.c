@@ -146,6 +146,31 @@ static void test_a_room_whose_channel_is_silent(void **state)
     guest_go(&cat);
 }
 
+/* Redis accepts a joining whose message is lost: the list of the room shows the member. */
+static void test_a_joining_without_its_message_is_found_in_the_list(void **state)
+{
+    struct hotel *hotel = *state;
+    struct world *world = hotel->world;
+    struct redis_subscriber *subscriber = world->fronts[0].map->subscriber;
+    struct guest ann, bob, cat;
+    meet(hotel, &ann, &bob);
+    guest_come(hotel, &cat, 0, "1:cat");
+    redis_unsubscribe(subscriber, BYTES_LITERAL(KEY("room:lobby")));
+    loop_iterate(world->loop, 0);
+    guest_ask(&cat, "lobby");
+    const struct member *member = list_entry(cat.member, struct member, public);
+    WAIT_UNTIL(world, member->confirmed);
+    assert_true(is_listed(&ann));
+    ASSERT_TRUE_AT(world, loop_pending_due_ms(&member->check), !is_listed(&ann));
+    redis_subscribe(subscriber, BYTES_LITERAL(KEY("room:lobby")));
+    WAIT_UNTIL(world, cat.answers == 1);
+    assert_int_equal(cat.result, MAP_OK);
+    assert_int_equal(cat.entered, 1);
+    guest_go(&ann);
+    guest_go(&bob);
+    guest_go(&cat);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -155,6 +180,7 @@ int main(void)
         TEST(test_a_reading_without_its_mark_is_begun_again),
         TEST(test_a_reading_without_its_mark_is_begun_again_on_a_new_link),
         TEST(test_a_room_whose_channel_is_silent),
+        TEST(test_a_joining_without_its_message_is_found_in_the_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
