@@ -145,13 +145,23 @@ static void check_read(struct map_read *read)
     }
 }
 
+/* Until reads are checked again; the first one is also the first that is due. */
+static uint64_t read_poll_ms(const struct map_view *view)
+{
+    const struct map_read *first = list_entry(view->reads.next, struct map_read, link);
+    uint64_t due = first->began_ms + (uint64_t)view->source.redis->deadline;
+    uint64_t now = loop_now_ms(view->source.loop);
+    uint64_t left = due > now ? due - now : 0;
+    return left < POLL_MS ? left : POLL_MS;
+}
+
 void reads_check(struct map_view *view)
 {
     LIST_FOREACH (node, &view->reads) {
         check_read(list_entry(node, struct map_read, link));
     }
     if (!list_is_empty(&view->reads) && !loop_timer_is_running(view->read_timer)) {
-        loop_timer_start(view->read_timer, POLL_MS);
+        loop_timer_start(view->read_timer, read_poll_ms(view));
     }
 }
 

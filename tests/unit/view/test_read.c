@@ -127,6 +127,25 @@ static void test_cancelled_reads(void **state)
     map_unwatch(&observer.watcher);
 }
 
+/* Redis does not answer: a read is answered at its deadline, with what the view has. */
+static void test_a_read_ends_at_its_deadline(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    struct reading reading = {0};
+    observer_watch(world, &observer, &world->fronts[0]);
+    WAIT_UNTIL(world, map_view_is_live(observer.view));
+    world->fronts[0].redis.deadline = 3000;
+    kill(redis_embedded_pid(world->server), SIGSTOP);
+    loop_iterate(world->loop, 0);
+    map_read(observer.view, MAP_READ_EVERYWHERE, on_read, &reading);
+    ASSERT_TRUE_AT(world, loop_now_ms(world->loop) + 3000, reading.answers == 1);
+    assert_true(reading.known);
+    assert_true(reading.stale);
+    kill(redis_embedded_pid(world->server), SIGCONT);
+    map_unwatch(&observer.watcher);
+}
+
 /* The last chunk of the first snapshot has been read, and the watchers are notified at the end of
  * that iteration: a read that is checked in between is answered after them, not as unknown. */
 static void test_a_read_is_answered_after_the_watchers(void **state)
@@ -172,6 +191,7 @@ int main(void)
         TEST(test_reads_everywhere_see_what_others_acknowledged),
         TEST(test_reads_wait_for_the_restore),
         TEST(test_cancelled_reads),
+        TEST(test_a_read_ends_at_its_deadline),
         TEST(test_a_read_is_answered_after_the_watchers),
         TEST(test_a_read_of_current_contents_costs_nothing),
     };
