@@ -255,7 +255,7 @@ static void accept_hello(struct partition *partition, const struct redis_reply *
     release_ops(&partition->urgent); /* of an earlier audit */
     batch_requeue(partition);
     if (is_same) {
-        metrics_add(METRIC_RESTORES_SPARED, 1);
+        metrics_add(METRIC_RESTORES_SKIPPED, 1);
     } else {
         owned_unconfirm_all(partition);
     }

@@ -105,7 +105,7 @@ static void judge_read_head(struct view_part *part, const struct event_message *
         return; /* the message was of no epoch; a revision that is missing is found by the sweep */
     } else if (part->state == PART_LAPSED && part->revision >= head->revision) {
         part_enter(part, PART_LIVE);
-        metrics_add(METRIC_SNAPSHOTS_SPARED, 1);
+        metrics_add(METRIC_SNAPSHOTS_SKIPPED, 1);
     } else {
         reread_spread(part, 0, part_snapshot_interval(part), "a new subscription");
     }

@@ -218,7 +218,7 @@ def test_nobody_is_closed_when_no_frontend_reaches_redis(t):
         frontend.wait_for_log(r"msg=redis_unreachable")
     place.stays_open(clients, 8)
     for frontend in place.frontends:
-        assert place.metric(frontend, "tracker_peer_questions_total", result="answered") > 0
+        assert place.metric(frontend, "tracker_peer_queries_total", result="answered") > 0
         assert not frontend.log_lines(r"msg=cut_off\b")
     place.restore(*place.hosts)
     for client in clients:
@@ -274,7 +274,7 @@ def test_a_peer_that_was_stopped_is_no_witness(t):
     place.drop(*place.hosts)
     a.wait_for_log(r"msg=redis_unreachable")
     b.thaw()
-    place.wait_for_metric(a, "tracker_peer_questions_total", 1)
+    place.wait_for_metric(a, "tracker_peer_queries_total", 1)
     place.stays_open([client], 8)
     assert not a.log_lines(r"msg=cut_off\b")
     place.restore(*place.hosts)

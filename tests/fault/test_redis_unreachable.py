@@ -39,7 +39,7 @@ def test_writes_and_reads_meanwhile(t):
     for frontend, before in zip((a, b), connections):
         assert frontend.metric("tracker_connections") >= before
         assert frontend.metric("tracker_stale_reads_total") >= 1
-        assert frontend.metric("tracker_writes_judged_total", result="deadline") >= 1
+        assert frontend.metric("tracker_map_writes_total", result="deadline") >= 1
         assert frontend.metric("tracker_pending_operations") <= 1
         assert frontend.http("/healthz")[0] == 200
         status, _, body = frontend.http("/readyz")

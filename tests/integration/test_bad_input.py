@@ -148,5 +148,5 @@ def test_more_ids_than_a_connection_may_create(t):
     client = t.connect(frontend, Versioned)
     accepted = [client.update(b"id%d" % number, 1, b"x") for number in range(20)]
     assert accepted == [True] * 16 + [False] * 4, accepted
-    assert frontend.metric("tracker_writes_judged_total", result="limit") == 4
+    assert frontend.metric("tracker_map_writes_total", result="limit") == 4
     assert len(redis.keys("*client:*")) == 16

@@ -98,14 +98,14 @@ def test_the_longest_values_of_settings(t):
 def test_times_that_are_no_settings(t):
     for path, expected in (
             ("pkg/map/node.c", {"NONCE_INTERVAL_MS": 1000, "NONCE_FRESH_MS": 3000}),
-            ("pkg/map/owned.c", {"RENEWAL_WAIT_LATE_MS": 250}),
-            ("pkg/map/needs.c", {"AGAIN_MS": 1000, "LOOK_AGAIN_MS": 5000}),
+            ("pkg/map/renewal.c", {"WAIT_LATE_MS": 250}),
+            ("pkg/map/needs.c", {"RETRY_MS": 1000, "INTERVAL_MS": 5000}),
             ("pkg/redis/store.c", {"EVENTS_AGAIN_MS": 30000}),
             ("pkg/server/server.c", {"WAITING_MS": 5000}),
             ("pkg/server/alone.c", {"SILENT_MS": 3000, "FRESH_MS": 5000, "SETTLED_MS": 18000}),
             ("pkg/server/cut_off.c", {"REFRESH_MS": 5000, "TICK_MAX_MS": 250, "TIMEOUT_PART": 6}),
             ("pkg/server/peers.c", {"ASKED_MAX": 8}),
-            ("pkg/inspect/fsck.h", {"FSCK_SETTLE_MS": 1500}),
+            ("pkg/inspect/fsck.h", {"FSCK_CONFIRM_MS": 1500}),
             ("cmd/trackerctl/front.c", {"SMALL": 250}),
             ("cmd/trackerctl/servers_model.c", {"READ_AGAIN_MS": 2000}),
             ("cmd/tracker-bench/peer.c", {"BACKOFF_MS": 100, "BACKOFF_MAX_MS": 5000, "ATTEMPT_MS": 10000}),
@@ -116,7 +116,7 @@ def test_times_that_are_no_settings(t):
             ("cmd/tracker-bench/options.h", {"OPTIONS_MAX_PROCS": 8})):
         found = {name: int(number) for name, number in re.findall(r"^#define +(\w+) +(\d+)", read(t, path), re.M)}
         assert {name: found.get(name) for name in expected} == expected, path
-    assert "how long an answer is waited for (5s)" in t.run("trackerctl", "--help").stdout
+    assert "how long to wait for an answer (5s)" in t.run("trackerctl", "--help").stdout
     # `make run` gives up at the third line of waiting_for_redis, after 15 s.
     assert int(re.search(r"^WAITS = (\d+)$", read(t, "docker/run-local"), re.M)[1]) * 5 == 15
 

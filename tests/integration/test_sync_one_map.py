@@ -50,7 +50,7 @@ def test_ids_that_are_not_utf8_are_left_out(t):
     assert sensor.update(b"\xff\xfe", 1, b"binary id") and sensor.update(b"a\x00b", 1, b"nul")
     assert sensor.update("ä\"\n".encode(), 1, b"text")
     browser.wait_map({browser.token: {}, "ä\"\n": {"state": "text"}})
-    assert b.metric("tracker_pushes_left_out_total", protocol="sync") == 2
+    assert b.metric("tracker_pushes_omitted_total", protocol="sync") == 2
 
 
 def test_a_browser_as_sensors_see_it(t):
@@ -76,7 +76,7 @@ def test_a_browser_as_sensors_see_it(t):
     browser.set(long="x" * 300)
     t.wait_until(lambda: b"x" * 300 in asks[1].get()[id])
     t.wait_until(lambda: asks[0].get_text() is None)
-    assert a.metric("tracker_pushes_left_out_total", protocol="tracker") > 0
+    assert a.metric("tracker_pushes_omitted_total", protocol="tracker") > 0
     browser.set(long=None)
     for client in pushed:
         client.wait_for_state(id, expected)

@@ -189,7 +189,7 @@ def test_updates_faster_than_the_rate(t):
         [(id, state)] = client.get().items()
         assert int(state) == sent
     assert redis("HGET", b"tracker:{main/1/0}:client:" + id, "version") == b"%d" % sent
-    assert frontend.metric("tracker_writes_judged_total", result="superseded") >= 900
+    assert frontend.metric("tracker_map_writes_total", result="superseded") >= 900
     # With replies none is skipped.
     acknowledged = t.connect(frontend, Versioned)
     acknowledged.send(b"".join(packets.versioned.update(b"id", version, b"%d" % version) for version in range(1, 21)))
@@ -278,7 +278,7 @@ def test_entries_too_large_for_a_push_are_left_out(t):
     id = small.open(b"small")
     watcher.wait_for_state(id, b"small")
     assert big.id not in watcher.map
-    frontend.wait_for_metric("tracker_pushes_left_out_total", 1)
+    frontend.wait_for_metric("tracker_pushes_omitted_total", 1)
     # It returns when it fits again.
     assert big.update(big.id, 1, b"fits")
     watcher.wait_for_state(big.id, b"fits")

@@ -16,7 +16,7 @@ def test_stale_updates_are_refused(t):
     assert client.update(id, 5, b"five"), "the same again is harmless"
     assert not client.update(id, 5, b"other five")
     assert redis("HGET", key(id), "state") == b"five"
-    assert a.wait_for_metric("tracker_writes_judged_total", 2, result="stale") == 2
+    assert a.wait_for_metric("tracker_map_writes_total", 2, result="stale") == 2
 
 
 def test_versions_wrap_around(t):
@@ -65,8 +65,8 @@ def test_foreign_updates_and_closes_are_refused(t):
     assert not original.close(id)
     assert redis("HGET", key(id), "state") == b"mine"
     assert owner.update(id, 1, b"still mine")
-    assert a.metric("tracker_writes_judged_total", result="owned") == 2
-    assert b.metric("tracker_writes_judged_total", result="owned") == 4
+    assert a.metric("tracker_map_writes_total", result="owned") == 2
+    assert b.metric("tracker_map_writes_total", result="owned") == 4
     t.fsck(redis)
 
 

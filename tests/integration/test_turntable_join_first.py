@@ -233,8 +233,8 @@ def test_a_user_is_not_named_as_an_entry(t):
     watcher.user = None
     watcher.say("idme", "sensor")
     watcher.wait_statuses({"sensor": "online"})
-    a.wait_for_metric("tracker_writes_judged_total", 0, result="taken")
-    b.wait_for_metric("tracker_writes_judged_total", 4, result="taken")
+    a.wait_for_metric("tracker_map_writes_total", 0, result="taken")
+    b.wait_for_metric("tracker_map_writes_total", 4, result="taken")
     t.fsck(redis)
 
 

@@ -74,8 +74,8 @@ static void values_are_counted(void **state)
     write_text();
     assert_true(has_line("tracker_connections_accepted_total 7"));
     assert_true(has_line("tracker_connections -2"));
-    assert_true(has_line("tracker_writes_judged_total{result=\"stale\"} 9223372036854775807"));
-    assert_true(has_line("tracker_writes_judged_total{result=\"ok\"} 0"));
+    assert_true(has_line("tracker_map_writes_total{result=\"stale\"} 9223372036854775807"));
+    assert_true(has_line("tracker_map_writes_total{result=\"ok\"} 0"));
     metrics_set(METRIC_WRITES_STALE, 0);
     metrics_set(METRIC_CONNECTIONS, 0);
 }
