@@ -171,7 +171,7 @@ static struct list *members_of_heaviest(struct shares_prefix *prefix)
     return &prefix->members;
 }
 
-struct list *shares_give_way(const struct shares *shares, const struct address *newcomer)
+struct list *shares_find_victim(const struct shares *shares, const struct address *newcomer)
 {
     struct shares_prefix *prefix = shares->root;
 

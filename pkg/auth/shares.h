@@ -35,6 +35,6 @@ void shares_add(struct shares *shares, struct share *share, const struct address
 void shares_remove(struct shares *shares, struct share *share);
 /* The members (struct share) of the prefix that must give up a place to a newcomer; never empty.
  * NULL: no prefix has more than the newcomer's. */
-struct list *shares_give_way(const struct shares *shares, const struct address *newcomer);
+struct list *shares_find_victim(const struct shares *shares, const struct address *newcomer);
 
 #endif

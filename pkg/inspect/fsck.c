@@ -154,7 +154,7 @@ static void suspect_partitions(struct fsck *fsck)
         if (partition->ids[FSCK_ENTRIES] && partition->count.leases == 0) {
             fsck->report->unattended++;
         }
-        if (partition->count.grace_until > partition->count.now) {
+        if (partition->count.recovery_until > partition->count.now) {
             fsck->report->recovering++;
         }
     }

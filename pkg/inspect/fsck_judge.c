@@ -307,7 +307,7 @@ static void on_counted(void *arg, const struct redis_reply *reply)
     count->has_epoch = reply->elements[3]->text.len > 0;
     count->partitions = bytes_decimal(reply->elements[4]->text);
     count->now = bytes_decimal(reply->elements[5]->text);
-    count->grace_until = bytes_decimal(reply->elements[7]->text);
+    count->recovery_until = bytes_decimal(reply->elements[7]->text);
     count->leases = bytes_decimal(reply->elements[8]->text);
 }
 

@@ -46,7 +46,7 @@ struct fsck_node {
 struct fsck_count {
     bool done;
     bool has_epoch;
-    uint64_t counted, stored, partitions, now, grace_until, leases;
+    uint64_t counted, stored, partitions, now, recovery_until, leases;
 };
 
 struct fsck_partition {

@@ -209,7 +209,7 @@ static void send_waiting(struct partition *partition)
 
 void batch_send_all(struct partition *partition)
 {
-    /* What came back stands before all that waits: it goes first, once all of it is back. */
+    /* What came back precedes the queue: it is sent first, once all of it is back. */
     if (!list_is_empty(&partition->requeued)) {
         return;
     }
@@ -257,7 +257,7 @@ static struct bytes next_line(struct cursor *cursor)
     return (struct bytes){rest.data, (size_t)(end - rest.data)};
 }
 
-/* What stands behind that many lines. */
+/* The bytes that follow that many lines. */
 static struct cursor behind_lines(struct cursor cursor, size_t count)
 {
     while (count-- > 0) {

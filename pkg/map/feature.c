@@ -233,9 +233,9 @@ const char *partition_epoch(const struct partition *partition)
     return partition->epoch;
 }
 
-uint64_t partition_grace_until(const struct partition *partition)
+uint64_t partition_recovery_until(const struct partition *partition)
 {
-    return partition->grace_until;
+    return partition->recovery_until;
 }
 
 bool partition_is_ready(const struct partition *partition)

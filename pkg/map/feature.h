@@ -96,7 +96,7 @@ const char *partition_prefix(const struct partition *partition);   /* of its key
 const char *partition_channels(const struct partition *partition); /* what they begin with */
 const char *partition_key_head(const struct partition *partition);
 const char *partition_epoch(const struct partition *partition);
-uint64_t partition_grace_until(const struct partition *partition); /* Redis's clock */
+uint64_t partition_recovery_until(const struct partition *partition); /* Redis's clock */
 /* Operations can be sent: it is registered with Redis. */
 bool partition_is_ready(const struct partition *partition);
 /* Changes with each new epoch. */

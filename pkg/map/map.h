@@ -40,8 +40,8 @@ struct map_settings {
     int64_t batch_operations; /* map.batch_operations per call of apply */
     int64_t batch_bytes;      /* map.batch_bytes per call of apply */
     int64_t max_entries;      /* map.max_entries of a space */
-    int64_t max_unconfirmed;  /* map.max_pending: operations that wait for Redis */
-    int64_t max_pending_size; /* map.max_pending_bytes: of their states and messages */
+    int64_t max_pending;  /* map.max_pending: operations that wait for Redis */
+    int64_t max_pending_bytes; /* map.max_pending_bytes: of their states and messages */
     int64_t client_ttl;       /* client.ttl, ms */
     int64_t client_grace;     /* client.grace, ms */
     int64_t client_max_ids;   /* client.max_ids owned by one connection */

@@ -113,8 +113,8 @@ bool op_is_too_much(const struct op *op)
 {
     const struct map *map = op->partition->map;
     uint64_t others = map->pending_size - op->counted;
-    return map->pending > (uint64_t)map->settings->max_unconfirmed ||
-           (others > 0 && map->pending_size > (uint64_t)map->settings->max_pending_size);
+    return map->pending > (uint64_t)map->settings->max_pending ||
+           (others > 0 && map->pending_size > (uint64_t)map->settings->max_pending_bytes);
 }
 
 void op_enqueue(struct op *op)

@@ -160,7 +160,7 @@ uint64_t op_entry_reaped(struct op *op, uint64_t version, struct bytes body)
     return version;
 }
 
-uint64_t op_entry_left(struct op *op, uint64_t version, struct bytes body)
+uint64_t op_entry_node_orphaned(struct op *op, uint64_t version, struct bytes body)
 {
     metrics_add(METRIC_ORPHANED, 1);
     return version;

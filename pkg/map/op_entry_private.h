@@ -18,7 +18,7 @@ uint64_t op_entry_restored(struct op *op, uint64_t version, struct bytes body);
 uint64_t op_entry_closed(struct op *op, uint64_t version, struct bytes body);
 uint64_t op_entry_orphaned(struct op *op, uint64_t version, struct bytes body);
 uint64_t op_entry_reaped(struct op *op, uint64_t version, struct bytes body);
-uint64_t op_entry_left(struct op *op, uint64_t version, struct bytes body);
+uint64_t op_entry_node_orphaned(struct op *op, uint64_t version, struct bytes body);
 
 /* on_owned */
 /* The client's old connection still has its entry: it is asked to release it, until it does. */

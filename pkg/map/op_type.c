@@ -102,7 +102,7 @@ const struct op_type op_types[] = {
                         .of_sweep = true,
                         .has_node_key = true,
                         .encode = encode_node,
-                        .on_accepted = op_entry_left},
+                        .on_accepted = op_entry_node_orphaned},
     [OP_FORGET_NODE] = {.name = "forget_node",
                         .key = "client:",
                         .of_sweep = true,

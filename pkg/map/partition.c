@@ -246,7 +246,7 @@ static void accept_hello(struct partition *partition, const struct redis_reply *
     partition->link_number = bytes_decimal(reply->elements[3]->text);
     partition->batch_number = 0;
     partition_set_time(partition, bytes_decimal(reply->elements[4]->text));
-    partition->grace_until = bytes_decimal(reply->elements[5]->text);
+    partition->recovery_until = bytes_decimal(reply->elements[5]->text);
     partition_enter(partition, PARTITION_READY);
     recovery_begin_link(partition);
     if (is_new_epoch) {

@@ -59,7 +59,7 @@ static uint64_t time_to_sweep(const struct partition *partition)
     uint64_t now = map_redis_time_ms(partition->map);
     uint64_t sweep = random_jitter((uint64_t)partition->map->settings->sweep, 10);
     uint64_t grace =
-        partition->grace_until > now ? partition->grace_until - now + CLOCK_MARGIN_MS : sweep;
+        partition->recovery_until > now ? partition->recovery_until - now + CLOCK_MARGIN_MS : sweep;
     return grace < sweep ? grace : sweep;
 }
 
@@ -246,7 +246,7 @@ static void accept_sweep(struct partition *partition, const struct redis_reply *
     partition->revision = bytes_decimal(reply->elements[1]->text);
     uint64_t now = bytes_decimal(reply->elements[2]->text);
     partition_set_time(partition, now);
-    partition->grace_until = bytes_decimal(reply->elements[3]->text);
+    partition->recovery_until = bytes_decimal(reply->elements[3]->text);
     partition->refusal = NULL;
     if (partition->index == 0 && partition->space == partition->map->spaces) {
         metrics_set(METRIC_REVISION, (int64_t)partition->revision);

@@ -20,7 +20,7 @@ static struct view_known known_of(void *space, uint32_t index)
                                .epochs = partition->epochs,
                                .revision = partition->revision,
                                .restoring = !recovery_is_done(partition),
-                               .grace_until_ms = partition->grace_until,
+                               .recovery_until_ms = partition->recovery_until,
                                .is_down = partition->state == PARTITION_DISCONNECTED,
                                .down_ms = partition->down_ms};
 }

@@ -40,14 +40,14 @@ enum conn_flags {
     CONN_DIRTY = 1,             /* in net.dirty */
     CONN_BACKLOGGED = 2,        /* output of an earlier iteration waits */
     CONN_PAUSED = 4,            /* by its protocol */
-    CONN_HELD = 8,              /* by us: its backlog is too large to read more requests */
+    CONN_HELD = 8,              /* no requests are read: its backlog is too large */
     CONN_TAIL_OPEN = 16,        /* the last piece is ours alone and may grow */
     CONN_READ_WANTS_WRITE = 32, /* TLS */
     CONN_WRITE_WANTS_READ = 64, /* TLS */
     CONN_KNOWN = 128            /* conn_handshake_done */
 };
 
-/* Each is in the order in which its time-outs end, as all of a queue last equally long. */
+/* Each is ordered by expiry: all connections of a queue have the same time-out. */
 enum queue { QUEUE_HANDSHAKE, QUEUE_IDLE, QUEUE_LINGER, QUEUE_WRITE, QUEUES };
 
 /* Connections of one client address. */

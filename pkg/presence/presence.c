@@ -373,7 +373,7 @@ static void confirm_presences(struct presence_part *part)
 static void on_sweep(void *state, struct partition *partition, uint64_t redis_now_ms)
 {
     struct presences *presences = state;
-    if (redis_now_ms < partition_grace_until(partition)) {
+    if (redis_now_ms < partition_recovery_until(partition)) {
         return;
     }
     LIST_FOREACH (node, &presences->sets) {

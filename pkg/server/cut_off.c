@@ -135,7 +135,7 @@ static void close_due(struct cut_off *cut_off)
 static void set_away(struct server *server, bool away)
 {
     health_set_cut_off(server->health, away);
-    listeners_turn_away(server->listeners, away ? "cut_off" : NULL);
+    listeners_refuse_clients(server->listeners, away ? "cut_off" : NULL);
     metrics_set(METRIC_CUT_OFF, away);
 }
 

@@ -371,8 +371,8 @@ static const char *admit_connection(void *arg, const struct address *peer)
 {
     struct listener_entry *entry = arg;
     const struct listeners_context *context = &entry->listeners->context;
-    if (entry->listeners->turned_away && !entry->kind->for_operators) {
-        return entry->listeners->turned_away;
+    if (entry->listeners->refusal && !entry->kind->for_operators) {
+        return entry->listeners->refusal;
     }
     if (is_banned(entry, peer)) {
         return "banned";
@@ -453,18 +453,18 @@ void listeners_stop(struct listeners *listeners, bool all)
             entry->kind->close(entry);
         }
         if (entry->web) {
-            web_turn_away(entry->web, "draining");
+            web_refuse_upgrades(entry->web, "draining");
         }
     }
 }
 
-void listeners_turn_away(struct listeners *listeners, const char *why)
+void listeners_refuse_clients(struct listeners *listeners, const char *why)
 {
-    listeners->turned_away = why;
+    listeners->refusal = why;
     LIST_FOREACH (node, &listeners->entries) {
         struct listener_entry *entry = list_entry(node, struct listener_entry, link);
         if (entry->web) {
-            web_turn_away(entry->web, why);
+            web_refuse_upgrades(entry->web, why);
         }
     }
 }

@@ -50,7 +50,7 @@ char *listeners_open(struct listeners *listeners) __attribute__((warn_unused_res
 /* Whether other front-ends can query one of them: a web listener without proxy and tls. */
 bool listeners_can_be_asked(const struct listeners *listeners);
 /* Refuses clients while why is set (static text); listeners for operators only refuse upgrades. */
-void listeners_turn_away(struct listeners *listeners, const char *why);
+void listeners_refuse_clients(struct listeners *listeners, const char *why);
 /* Stops accepting. Listeners for operators (web) stop only when all is set; otherwise they only
  * refuse upgrades. */
 void listeners_stop(struct listeners *listeners, bool all);

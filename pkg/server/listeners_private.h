@@ -56,7 +56,7 @@ struct listener_entry {
 struct listeners {
     struct listeners_context context;
     struct list entries;
-    const char *turned_away; /* why clients are refused; NULL: they are served */
+    const char *refusal; /* why clients are refused; NULL: they are served */
 };
 
 /* In the order of the documentation. */

@@ -32,7 +32,7 @@ struct web {
     struct http_router *refusals;
     struct websocket_port *port;
     struct list spaces;
-    const char *turned_away; /* why upgrades are refused; NULL: they are not */
+    const char *refusal; /* why upgrades are refused; NULL: they are not */
 };
 
 static void serve_tracker(struct web *web, struct space *space, struct websocket *websocket,
@@ -286,9 +286,9 @@ static bool on_upgrade(void *arg, struct http_request *request)
     if (!websocket_is_requested(request)) {
         return false;
     }
-    if (web->turned_away) {
-        refuse_web_request(request, 503, web->turned_away,
-                           strcmp(web->turned_away, "cut_off") == 0
+    if (web->refusal) {
+        refuse_web_request(request, 503, web->refusal,
+                           strcmp(web->refusal, "cut_off") == 0
                                ? METRIC_WEBSOCKET_REFUSED_CUT_OFF
                                : METRIC_WEBSOCKET_REFUSED_DRAINING);
         return true;
@@ -310,9 +310,9 @@ void web_serve(struct web *web, struct conn *conn)
                         web);
 }
 
-void web_turn_away(struct web *web, const char *why)
+void web_refuse_upgrades(struct web *web, const char *why)
 {
-    web->turned_away = why;
+    web->refusal = why;
 }
 
 void web_end_sessions(struct web *web)

@@ -29,7 +29,7 @@ struct web *web_create_for(const struct listeners_context *context,
 void web_destroy(struct web **web);
 void web_serve(struct web *web, struct conn *conn);
 /* Refuses upgrades with 503 while why is set (static text). */
-void web_turn_away(struct web *web, const char *why);
+void web_refuse_upgrades(struct web *web, const char *why);
 /* Sends Close to all WebSocket connections. */
 void web_end_sessions(struct web *web);
 

@@ -143,7 +143,7 @@ void view_time_seen(struct map_view *view, uint32_t partition, uint64_t redis_no
 {
     struct view_part *part = &view->parts[partition];
     const struct view_known known = part_known(part);
-    if (redis_now_ms < known.grace_until_ms || part->state != PART_LIVE ||
+    if (redis_now_ms < known.recovery_until_ms || part->state != PART_LIVE ||
         !part_is_in_epoch(part, &known)) {
         return;
     }

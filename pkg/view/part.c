@@ -178,8 +178,8 @@ static bool may_be_restored(const struct view_part *part)
     if (!part_is_in_epoch(part, &known)) {
         return true;
     }
-    return known.grace_until_ms > 0 &&
-           source->callbacks->redis_time_ms(source->arg) < known.grace_until_ms;
+    return known.recovery_until_ms > 0 &&
+           source->callbacks->redis_time_ms(source->arg) < known.recovery_until_ms;
 }
 
 void part_drop_missing(struct view_part *part)

@@ -35,7 +35,7 @@ struct view_known {
     unsigned epochs;         /* how many epochs it has seen */
     uint64_t revision;       /* of its last reply: no write acknowledged here has a greater one */
     bool restoring;          /* not everything that Redis may lack in the new epoch is restored */
-    uint64_t grace_until_ms; /* the end of the recovery grace, of Redis's clock */
+    uint64_t recovery_until_ms; /* the end of the recovery grace, of Redis's clock */
     bool is_down;            /* there is no link */
     uint64_t down_ms;        /* since when, of the loop's clock */
 };

@@ -270,7 +270,7 @@ static bool goes_before(const struct q3master_list *list, const struct q3master_
 struct q3master_entry *q3master_list_evict(struct q3master_list *list,
                                            const struct address *newcomer)
 {
-    const struct list *members = shares_give_way(&list->shares, newcomer);
+    const struct list *members = shares_find_victim(&list->shares, newcomer);
     struct q3master_entry *first = NULL;
 
     if (!members) {

@@ -16,7 +16,7 @@ static const struct config_setting table[] = {
               "What an id in the data of a game's action must be: anything; of an id's strict form "
               "(with turntable.id_form = strict); or a member of the room."),
     TURNTABLE(duplicate_login, CONFIG_ENUM, "allow", BOTH, 0, 0, "allow|reject|replace",
-              "What becomes of a user who connects again: all connections stay, the new one is "
+              "What happens to a user who connects again: all connections stay, the new one is "
               "refused, or the old ones are closed."),
     TURNTABLE(
         window, CONFIG_DURATION, "50ms", CONFIG_RELOADABLE, 0, 10000, NULL,

@@ -52,7 +52,7 @@ static struct share *last_of(const struct list *members)
 static const char *victim(struct table *table, const char *newcomer)
 {
     const struct address address = ip_of(newcomer);
-    const struct list *members = shares_give_way(&table->shares, &address);
+    const struct list *members = shares_find_victim(&table->shares, &address);
 
     if (!members) {
         return "";
@@ -143,7 +143,7 @@ static void test_a_flood_and_newcomers(void **state)
     }
     for (int i = 0; i < 40; i++) {
         struct address address = {.family = ADDRESS_IPV4, .ip = {20, (uint8_t)(i % 2), 0, 1}};
-        struct list *members = shares_give_way(&table.shares, &address);
+        struct list *members = shares_find_victim(&table.shares, &address);
 
         if (!members) {
             continue;

@@ -207,12 +207,12 @@ static void test_the_end_of_a_hold_is_swept_at_once(void **state)
         WORLD_REDIS(world, "HSET", "tracker:{main/1/0}:head", "hold_until", until);
         sweep_run(partition);
         WAIT_UNTIL(world, !partition->sweep.is_under_way);
-    } while (partition->grace_until != strtoull(until, NULL, 10) ||
-             map_redis_time_ms(world->fronts[0].map) >= partition->grace_until);
+    } while (partition->recovery_until != strtoull(until, NULL, 10) ||
+             map_redis_time_ms(world->fronts[0].map) >= partition->recovery_until);
     uint64_t began = clock_monotonic_us() / 1000;
     uint64_t answered = map_contact(world->fronts[0].map).answered_ms;
     WAIT_UNTIL(world, map_contact(world->fronts[0].map).answered_ms > answered);
-    assert_true(map_redis_time_ms(world->fronts[0].map) >= partition->grace_until);
+    assert_true(map_redis_time_ms(world->fronts[0].map) >= partition->recovery_until);
     assert_true(clock_monotonic_us() / 1000 - began < 15000);
 }
 
