@@ -121,6 +121,8 @@ static bool read_erase_and_players(struct lobby_reading *reading, struct lobby_i
     return true;
 }
 
+/* Another named info has a row in lobby_write.c (write_missing_infos), in pkg/protocol/gameserver
+ * (read_known_properties) and, if it is always kept, in pkg/protocol/lobby/subscribers.c. */
 bool lobby_read_infos(struct lobby_reading *reading, struct lobby_infos *infos)
 {
     return read_lobby_properties(reading, infos) && read_speed_and_size(reading, infos) &&

@@ -40,15 +40,15 @@ struct map_settings {
     int64_t batch_operations; /* map.batch_operations per call of apply */
     int64_t batch_bytes;      /* map.batch_bytes per call of apply */
     int64_t max_entries;      /* map.max_entries of a space */
-    int64_t max_pending;  /* map.max_pending: operations that wait for Redis */
+    int64_t max_pending;      /* map.max_pending: operations that wait for Redis */
     int64_t max_pending_bytes; /* map.max_pending_bytes: of their states and messages */
-    int64_t client_ttl;       /* client.ttl, ms */
-    int64_t client_grace;     /* client.grace, ms */
-    int64_t client_max_ids;   /* client.max_ids owned by one connection */
-    int cut_off;              /* map.cut_off: enum map_cut_off */
-    int64_t max_registration; /* map.max_registration of an entry without a connection, ms */
-    int64_t close_memory;     /* map.close_memory: ms for which ends of entries are remembered */
-    int64_t close_memory_max; /* map.close_memory_max of these */
+    int64_t client_ttl;        /* client.ttl, ms */
+    int64_t client_grace;      /* client.grace, ms */
+    int64_t client_max_ids;    /* client.max_ids owned by one connection */
+    int cut_off;               /* map.cut_off: enum map_cut_off */
+    int64_t max_registration;  /* map.max_registration of an entry without a connection, ms */
+    int64_t close_memory;      /* map.close_memory: ms for which ends of entries are remembered */
+    int64_t close_memory_max;  /* map.close_memory_max of these */
     struct view_settings view; /* view.* */
     int64_t offline_delay;     /* presence.offline_delay, ms */
     int64_t presence_reread; /* presence.reread: ms within which all watched users are read again */

@@ -29,7 +29,8 @@ struct op_type {
     bool has_node_key; /* its second key is the index of a front-end: data begins with the id */
     bool has_body;     /* an accepted one has a body behind the lines of the reply */
     bool outlives;     /* it is sent again, when it has to be, though its caller was answered */
-    bool makes_id;     /* its id is a new entry's; may be replaced by another, unless the caller chose it */
+    bool makes_id; /* its id is a new entry's; may be replaced by another, unless the caller chose
+                      it */
     bool is_remembered; /* a tombstone of the entry that it ends exists already */
     bool leaves_orphan; /* an entry that nobody wants any more waits for its client, not closed */
     /* What follows the name in the script's arguments. NULL: nothing. */
@@ -41,7 +42,8 @@ struct op_type {
     uint64_t (*on_accepted)(struct op *op, uint64_t version, struct bytes body);
     /* A live session of somebody else has the entry. NULL: it waits for that one's lease to end. */
     void (*on_owned)(struct op *op, struct bytes owner, uint64_t lease_end);
-    /* The front-end that has the entry has crashed. NULL: the entry is orphaned, and it is sent again. */
+    /* The front-end that has the entry has crashed. NULL: the entry is orphaned, and it is sent
+     * again. */
     void (*on_crashed)(struct op *op, struct bytes owner);
     /* Its key does not exist. True: the callback has completed the operation. NULL, or false: its
      * caller gets MAP_MISSING. */

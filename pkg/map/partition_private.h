@@ -50,10 +50,10 @@ struct partition {
     unsigned epochs;                     /* counts the epochs seen here */
     uint64_t link_number;
     uint64_t batch_number;
-    uint64_t revision;    /* the last in a reply: no acknowledged write has a greater one */
+    uint64_t revision;       /* the last in a reply: no acknowledged write has a greater one */
     uint64_t recovery_until; /* of the recovery grace; Redis's clock */
-    const char *refusal;  /* why Redis refused the last batch or hello; NULL: it did not */
-    bool unreadable;      /* what is stored has a format that this release does not know */
+    const char *refusal;     /* why Redis refused the last batch or hello; NULL: it did not */
+    bool unreadable;         /* what is stored has a format that this release does not know */
 
     struct list urgent;   /* struct op of the audit: sent before what is queued */
     struct list queue;    /* struct op */

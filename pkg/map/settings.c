@@ -60,8 +60,8 @@ static const struct config_setting settings[] = {
                 .help = "Most bytes in one call of the apply script; one operation may be larger."),
     MAP_SETTING("map.max_entries", CONFIG_INT, max_entries, "1000000", .min = 1, .max = INT64_MAX,
                 .flags = CONFIG_RELOADABLE | CONFIG_SHARED, .help = "Most entries of a space."),
-    MAP_SETTING("map.max_pending", CONFIG_INT, max_pending, "200000", .min = 1,
-                .max = INT64_MAX, .flags = CONFIG_RELOADABLE,
+    MAP_SETTING("map.max_pending", CONFIG_INT, max_pending, "200000", .min = 1, .max = INT64_MAX,
+                .flags = CONFIG_RELOADABLE,
                 .help = "Most operations of all clients that wait for Redis; more are refused."),
     MAP_SETTING("map.cut_off", CONFIG_ENUM, cut_off, "keep", .choices = "keep|peers",
                 .help = "What happens to clients when Redis does not answer this front-end: they "
@@ -71,14 +71,15 @@ static const struct config_setting settings[] = {
                 .help = "Longest time for which an entry without a connection is registered."),
     MAP_SETTING("map.max_pending_bytes", CONFIG_SIZE, max_pending_bytes, "256MiB", .min = 65536,
                 .max = INT64_C(1) << 40, .flags = CONFIG_RELOADABLE,
-                .help = "Most bytes of states and messages in operations that wait for Redis; one operation may be larger."),
+                .help = "Most bytes of states and messages in operations that wait for Redis; one "
+                        "operation may be larger."),
     MAP_SETTING("map.close_memory", CONFIG_DURATION, close_memory, "60s", .min = 0, .max = 3600000,
                 .help = "For how long ends of entries are remembered, to be repeated to a Redis "
                         "that came back older."),
     MAP_SETTING("map.close_memory_max", CONFIG_INT, close_memory_max, "100000", .min = 0,
                 .max = 100000000, .flags = CONFIG_RELOADABLE,
-                .help =
-                    "Most ends of entries that are remembered, of all partitions together; the oldest are forgotten first."),
+                .help = "Most ends of entries that are remembered, of all partitions together; the "
+                        "oldest are forgotten first."),
     MAP_SETTING("client.ttl", CONFIG_DURATION, client_ttl, "30s", .min = 1000, .max = 86400000,
                 .flags = CONFIG_SHARED,
                 .help = "How long a client from which nothing is received stays in the map."),
@@ -135,7 +136,8 @@ static const struct config_setting settings[] = {
                         "acknowledgement; more are refused."),
     MAP_SETTING("relay.max_bytes", CONFIG_SIZE, relay_max_bytes, "64MiB", .min = 65536,
                 .max = INT64_C(1) << 40, .flags = CONFIG_RELOADABLE,
-                .help = "Most bytes of packets and invitations that wait, counted for each receiver; one may be larger."),
+                .help = "Most bytes of packets and invitations that wait, counted for each "
+                        "receiver; one may be larger."),
     MAP_SETTING("invite.ttl", CONFIG_DURATION, invite_ttl, "5m", .min = 1000, .max = 86400000,
                 .flags = CONFIG_RELOADABLE | CONFIG_SHARED,
                 .help = "How long an invitation waits for a user who is offline."),

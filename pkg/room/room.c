@@ -62,7 +62,7 @@ struct room_member *room_join(struct room_set *rooms, struct bytes name,
     struct member *member = room_member_create(room, session, id, user);
     member->public.done = done;
     member->public.done_arg = member->public.arg = arg;
-    member->public.asked = true;
+    member->public.is_joining = true;
     loop_pending_begin(rooms->joins, &member->joining, map_deadline_ms(rooms->map), 0);
     if (channel_is_subscribed(&room->channel)) {
         room_member_join_soon(member);

@@ -34,11 +34,11 @@ struct room_member {
     struct list link; /* the room's */
     struct room *room;
     struct map_session *session;
-    void *arg;     /* the session's protocol's own */
-    bool active;   /* its joining has been announced: it gets messages */
-    bool asked;    /* its joining is under way */
-    uint64_t said; /* number of its last message; see docs/redis-keys.md */
-    map_done done; /* of the joining */
+    void *arg;            /* the session's protocol's own */
+    bool active;          /* its joining has been announced: it gets messages */
+    bool is_joining;      /* Redis has not confirmed it yet */
+    uint64_t last_number; /* number of its last message; see docs/redis-keys.md */
+    map_done done;        /* of the joining */
     void *done_arg;
     uint8_t id_len;
     char id[]; /* the entry's; then the user's id */
@@ -46,7 +46,7 @@ struct room_member {
 
 struct room_callbacks {
     /* A message for all active members: room_members. Valid during the call. */
-    void (*said)(void *arg, struct room *room, struct bytes message);
+    void (*on_message)(void *arg, struct room *room, struct bytes message);
     /* Users that have joined, and those that have left (no device of theirs is in the room any
      * more). For all active members. A member that joins here is active only afterwards: entered.
      */

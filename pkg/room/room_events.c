@@ -194,7 +194,7 @@ static void enter_room(struct room *room, struct member *member)
     loop_pending_cancel(&member->joining);
     loop_pending_cancel(&member->check);
     public->active = true;
-    public->asked = false;
+    public->is_joining = false;
     room->active++;
     room->current = member;
     rooms->callbacks->entered(rooms->arg, room, public);
@@ -247,7 +247,7 @@ static void deliver_room_message(struct room *room, const struct room_event *eve
     const struct room_set *rooms = room->rooms;
     room_notify(room);
     if (room->active > 0) {
-        rooms->callbacks->said(rooms->arg, room, event->rest);
+        rooms->callbacks->on_message(rooms->arg, room, event->rest);
     }
 }
 

@@ -342,9 +342,9 @@ static void submit_publish(struct room_request *request)
 {
     struct member *member = request->member;
     struct room *room = member->public.room;
-    member->public.said = ++room->rooms->number;
+    member->public.last_number = ++room->rooms->number;
     room_op_publish(member->public.session, room_name(room), member_device_id(member),
-                    member->public.said, (struct bytes){request->message, request->len},
+                    member->public.last_number, (struct bytes){request->message, request->len},
                     on_published, request);
 }
 

@@ -135,7 +135,8 @@ void room_op_leave(struct map_space *space, struct map_session *session, struct 
         }
         op_enqueue(op);
     } else {
-        /* While Redis is unreachable nothing is queued: the audit finds who is not here any more. */
+        /* While Redis is unreachable nothing is queued: the audit finds who is not here any more.
+         */
         partition_audit_soon(partition);
     }
 }

@@ -31,13 +31,13 @@ struct redis_settings;
 
 /* How far the owner of a view knows a partition to be. */
 struct view_known {
-    const char *epoch;       /* 16 hex digits; "": not known yet */
-    unsigned epochs;         /* how many epochs it has seen */
-    uint64_t revision;       /* of its last reply: no write acknowledged here has a greater one */
-    bool restoring;          /* not everything that Redis may lack in the new epoch is restored */
+    const char *epoch; /* 16 hex digits; "": not known yet */
+    unsigned epochs;   /* how many epochs it has seen */
+    uint64_t revision; /* of its last reply: no write acknowledged here has a greater one */
+    bool restoring;    /* not everything that Redis may lack in the new epoch is restored */
     uint64_t recovery_until_ms; /* the end of the recovery grace, of Redis's clock */
-    bool is_down;            /* there is no link */
-    uint64_t down_ms;        /* since when, of the loop's clock */
+    bool is_down;               /* there is no link */
+    uint64_t down_ms;           /* since when, of the loop's clock */
 };
 
 struct view_change; /* view/change.h */

@@ -173,7 +173,7 @@ static void put_lobby_properties(struct gameserver *gameserver)
     put_count(gameserver, "max_players", "sv_maxclients");
 }
 
-/* The properties that the lobby knows. */
+/* The properties that the lobby knows: pkg/codec/lobby_infos.c reads them from its messages. */
 static void read_known_properties(struct gameserver *gameserver)
 {
     struct lobby_infos *infos = &gameserver->server.infos;

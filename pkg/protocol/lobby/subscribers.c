@@ -96,7 +96,8 @@ static void free_lines(struct lobby_subscribers *subscribers)
 
 /* Encoding. */
 
-/* Properties that are kept when a server's infos do not fit a line. */
+/* Properties that are kept when a server's infos do not fit a line. The infos that have a name are
+ * also in pkg/codec/lobby_infos.c and lobby_write.c, and in pkg/protocol/gameserver. */
 static bool is_wanted_always(struct bytes name)
 {
     static const char *const names[] = {"speed",   "size",    "erase",       "description",

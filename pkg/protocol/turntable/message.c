@@ -70,7 +70,7 @@ static const struct {
     [TURNTABLE_JOINGAME] = {turntable_identity_join, METRIC_TURNTABLE_JOINGAME, false},
     [TURNTABLE_GAME] = {turntable_room_game, METRIC_TURNTABLE_GAME, true},
     [TURNTABLE_LEAVEGAME] = {turntable_room_leave, METRIC_TURNTABLE_LEAVEGAME, true},
-    [TURNTABLE_WHOTHERE] = {turntable_there_answer, METRIC_TURNTABLE_WHOTHERE, false},
+    [TURNTABLE_WHOTHERE] = {turntable_whothere_answer, METRIC_TURNTABLE_WHOTHERE, false},
 };
 
 static void handle_turntable_message(struct turntable_session *session,

@@ -125,8 +125,10 @@ static void on_lost(void *arg, struct room *room, struct room_member *member)
     frame_unref(&present);
 }
 
-const struct room_callbacks turntable_room_callbacks = {
-    .said = on_room_message, .changed = on_room_changed, .entered = on_entered, .lost = on_lost};
+const struct room_callbacks turntable_room_callbacks = {.on_message = on_room_message,
+                                                        .changed = on_room_changed,
+                                                        .entered = on_entered,
+                                                        .lost = on_lost};
 
 /* Memberships. */
 
@@ -302,6 +304,7 @@ void turntable_room_defer_join(struct turntable_session *session,
     create_membership(session, message);
 }
 
+/* turntable_room_join's checks were made when it was deferred, or do not apply to a first room. */
 bool turntable_room_start_deferred_join(struct turntable_session *session)
 {
     if (list_is_empty(&session->rooms)) {

@@ -78,14 +78,14 @@ static struct turntable_subscribers *turntable_subscribers_of(struct turntable_s
     turntable_presence_begin(subscribers);
     turntable_answer_begin(subscribers);
     turntable_user_begin(subscribers);
-    turntable_there_begin(subscribers);
+    turntable_whothere_begin(subscribers);
     list_append(&service->subscriber_lists, &subscribers->link);
     return subscribers;
 }
 
 static void turntable_subscribers_free(struct turntable_subscribers *subscribers)
 {
-    turntable_there_free(subscribers);
+    turntable_whothere_free(subscribers);
     turntable_user_free(subscribers);
     turntable_answer_free(subscribers);
     turntable_presence_free(subscribers);
@@ -155,7 +155,7 @@ bool turntable_is_over_backlog(const struct turntable_session *session)
 static void detach_turntable_session(struct turntable_session *session)
 {
     list_remove(&session->link);
-    turntable_there_end(session);
+    turntable_whothere_end(session);
     turntable_presence_end(session);
     turntable_room_end(session);
     turntable_user_remove(session);
@@ -302,7 +302,7 @@ void turntable_serve(struct turntable_port *port, struct websocket *websocket,
     session->websocket = websocket;
     list_init(&session->of_user);
     list_init(&session->rooms);
-    list_init(&session->there_requests);
+    list_init(&session->whothere_requests);
     protocol_service_join(&port->service->common, &session->link);
     websocket_set_handler(websocket, &handler, session);
     turntable_identity_begin(session, ws_request);

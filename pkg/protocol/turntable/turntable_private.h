@@ -8,7 +8,7 @@
  *   answer.c     answers to subscribe
  *   room.c       rooms: joining, leaving, messages in them
  *   user.c       users with sessions on this front-end: invitations and packets for them
- *   there.c      whothere
+ *   whothere.c      whothere
  *
  * A session may be closed in the middle of a broadcast. Close is sent at once, and nothing after
  * it; the session is detached from the map, and leaves the service's list, in a deferred task.
@@ -73,10 +73,10 @@ struct turntable_subscribers {
     struct list answering;            /* struct subscriptions whose first answer may be complete */
     struct loop_task answer;
 
-    struct list rooms_due; /* struct there_request: those whose room is to be read */
+    struct list rooms_due; /* struct whothere_request: those whose room is to be read */
     struct loop_task read_rooms;
     struct map_watcher watcher; /* view NULL: not watching */
-    size_t reads;               /* there_requests that wait for the view */
+    size_t reads;               /* whothere_requests that wait for the view */
     struct frame *there;        /* the last answer for the space, of there_generation */
     uint64_t there_generation;
 };
@@ -121,7 +121,7 @@ struct turntable_session {
     struct subscriptions *subscriptions; /* NULL: none */
     struct credentials *credentials;     /* NULL: authentication is off */
     struct list rooms;                   /* struct membership */
-    struct list there_requests;          /* struct there_request */
+    struct list whothere_requests;       /* struct whothere_request */
     struct error_budget errors;
     uint32_t under_way;            /* requests in progress */
     char id[ID_CLIENT_LENGTH + 1]; /* of its entry: IDENTIFIED */
@@ -259,11 +259,11 @@ bool turntable_user_relayed(void *session, struct bytes from, struct bytes packe
 /* An invite_callback. */
 void turntable_user_invited(void *session, struct bytes invitation);
 
-/* there.c */
-void turntable_there_begin(struct turntable_subscribers *subscribers);
-void turntable_there_free(struct turntable_subscribers *subscribers);
-void turntable_there_answer(struct turntable_session *session,
-                            const struct turntable_message *message);
-void turntable_there_end(struct turntable_session *session);
+/* whothere.c */
+void turntable_whothere_begin(struct turntable_subscribers *subscribers);
+void turntable_whothere_free(struct turntable_subscribers *subscribers);
+void turntable_whothere_answer(struct turntable_session *session,
+                               const struct turntable_message *message);
+void turntable_whothere_end(struct turntable_session *session);
 
 #endif

@@ -110,7 +110,7 @@ static inline void service_lost(void *arg, struct room *room, struct room_member
 }
 
 static const struct room_callbacks service_callbacks = {
-    .said = service_said,
+    .on_message = service_said,
     .changed = service_changed,
     .entered = service_entered,
     .lost = service_lost,

@@ -1,7 +1,8 @@
 /*
- * turntable_there: whothere. The front-end knows the users of the rooms in which its sessions are;
- * those of another room are read from Redis. The users of the space are read from the view, which
- * is watched only while a request waits for it; the answer is encoded once until the view changes.
+ * turntable_whothere: whothere. The front-end knows the users of the rooms in which its sessions
+ * are; those of another room are read from Redis. The users of the space are read from the view,
+ * which is watched only while a request waits for it; the answer is encoded once until the view
+ * changes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 #include "protocol/turntable/turntable_private.h"
 
 /* A whothere in progress. */
-struct there_request {
+struct whothere_request {
     struct list link; /* the session's */
     struct list due;  /* the subscribers' rooms_due */
     struct turntable_session *session;
@@ -20,22 +21,22 @@ struct there_request {
     uint8_t name[]; /* the room's */
 };
 
-static struct there_request *create_there_request(struct turntable_session *session,
-                                                  struct bytes name)
+static struct whothere_request *create_whothere_request(struct turntable_session *session,
+                                                        struct bytes name)
 {
-    struct there_request *request = mem_zalloc(1, sizeof *request + name.len);
+    struct whothere_request *request = mem_zalloc(1, sizeof *request + name.len);
     request->session = session;
     request->name_len = name.len;
     if (name.len > 0) {
         memcpy(request->name, name.data, name.len);
     }
     list_init(&request->due);
-    list_append(&session->there_requests, &request->link);
+    list_append(&session->whothere_requests, &request->link);
     turntable_request_begin(session, 1);
     return request;
 }
 
-static void free_there_request(struct there_request *request)
+static void free_whothere_request(struct whothere_request *request)
 {
     turntable_request_end(request->session, 1);
     list_remove(&request->link);
@@ -61,10 +62,10 @@ static void send_ids(struct turntable_session *session, const struct bytes *ids,
 
 static void on_room_read(void *arg, bool known, const struct bytes *users, size_t count)
 {
-    struct there_request *request = arg;
+    struct whothere_request *request = arg;
     struct turntable_session *session = request->session;
     request->room = NULL;
-    free_there_request(request);
+    free_whothere_request(request);
     if (known) {
         send_ids(session, users, count);
     } else {
@@ -77,14 +78,14 @@ static void answer_for_room(struct turntable_session *session, struct bytes name
 {
     struct turntable_subscribers *subscribers = session->port->subscribers;
     struct room *room = turntable_room_of(session, name);
-    struct there_request *request;
+    struct whothere_request *request;
     size_t count;
     if (room) {
         const struct bytes *users = room_users(room, &count);
         send_ids(session, users, count);
         return;
     }
-    request = create_there_request(session, name);
+    request = create_whothere_request(session, name);
     list_append(&subscribers->rooms_due, &request->due);
     loop_defer(subscribers->service->common.loop, LOOP_PHASE_STORE, &subscribers->read_rooms);
 }
@@ -94,8 +95,8 @@ static void read_due_rooms(void *arg)
 {
     struct turntable_subscribers *subscribers = arg;
     while (!list_is_empty(&subscribers->rooms_due)) {
-        struct there_request *request =
-            list_entry(subscribers->rooms_due.next, struct there_request, due);
+        struct whothere_request *request =
+            list_entry(subscribers->rooms_due.next, struct whothere_request, due);
         struct bytes name = {request->name, request->name_len};
         list_remove(&request->due);
         request->room = room_read_users(subscribers->rooms, name, on_room_read, request);
@@ -160,12 +161,12 @@ static void refuse_space(struct turntable_session *session, const char *why)
 
 static void on_view_read(void *arg, bool known, bool stale)
 {
-    struct there_request *request = arg;
+    struct whothere_request *request = arg;
     struct turntable_session *session = request->session;
     struct turntable_subscribers *subscribers = session->port->subscribers;
     (void)stale;
     request->view = NULL;
-    free_there_request(request);
+    free_whothere_request(request);
     if (!known) {
         turntable_send_result(session, MAP_DEADLINE, "the users of the space are not known",
                               "whothere");
@@ -181,18 +182,18 @@ static void answer_for_space(struct turntable_session *session)
 {
     struct turntable_subscribers *subscribers = session->port->subscribers;
     const char *why = NULL;
-    struct there_request *request;
+    struct whothere_request *request;
     if (!subscribers->watcher.view && !map_watch(subscribers->space, &subscribers->watcher, &why)) {
         refuse_space(session, why);
         return;
     }
     subscribers->reads++;
-    request = create_there_request(session, (struct bytes){0});
+    request = create_whothere_request(session, (struct bytes){0});
     request->view = map_read(subscribers->watcher.view, MAP_READ_HERE, on_view_read, request);
 }
 
-void turntable_there_answer(struct turntable_session *session,
-                            const struct turntable_message *message)
+void turntable_whothere_answer(struct turntable_session *session,
+                               const struct turntable_message *message)
 {
     if (message->channel.data) {
         answer_for_room(session, message->channel);
@@ -201,11 +202,11 @@ void turntable_there_answer(struct turntable_session *session,
     }
 }
 
-void turntable_there_end(struct turntable_session *session)
+void turntable_whothere_end(struct turntable_session *session)
 {
-    while (!list_is_empty(&session->there_requests)) {
-        struct there_request *request =
-            list_entry(session->there_requests.next, struct there_request, link);
+    while (!list_is_empty(&session->whothere_requests)) {
+        struct whothere_request *request =
+            list_entry(session->whothere_requests.next, struct whothere_request, link);
         if (request->view) {
             map_read_cancel(&request->view);
             release_view(session->port->subscribers);
@@ -213,7 +214,7 @@ void turntable_there_end(struct turntable_session *session)
         if (request->room) {
             room_read_cancel(&request->room);
         }
-        free_there_request(request);
+        free_whothere_request(request);
     }
 }
 
@@ -228,7 +229,7 @@ static void ignore_view_live(struct map_watcher *watcher)
     (void)watcher;
 }
 
-void turntable_there_begin(struct turntable_subscribers *subscribers)
+void turntable_whothere_begin(struct turntable_subscribers *subscribers)
 {
     list_init(&subscribers->rooms_due);
     subscribers->read_rooms = (struct loop_task){.callback = read_due_rooms, .arg = subscribers};
@@ -237,7 +238,7 @@ void turntable_there_begin(struct turntable_subscribers *subscribers)
     subscribers->watcher.live = ignore_view_live;
 }
 
-void turntable_there_free(struct turntable_subscribers *subscribers)
+void turntable_whothere_free(struct turntable_subscribers *subscribers)
 {
     loop_cancel(subscribers->service->common.loop, &subscribers->read_rooms);
     map_unwatch(&subscribers->watcher);
