@@ -55,13 +55,11 @@ static void resume(struct peer *peer)
 
 static void open_due(void *arg, uint64_t intended_us)
 {
-    (void)intended_us;
     open_next(arg);
 }
 
 static void all_asked(void *arg)
 {
-    (void)arg;
 }
 
 static void open_some(struct holders *holders)
@@ -89,7 +87,6 @@ static size_t received(struct peer *peer, struct bytes input, uint64_t now_us)
 {
     struct holders *holders = peer_set_arg(peer->peers);
     struct holder *holder = (struct holder *)peer;
-    (void)now_us;
     if (input.len < ID_CLIENT_LENGTH) {
         return 0;
     }

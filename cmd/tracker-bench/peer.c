@@ -199,7 +199,7 @@ static ssize_t read_from_peer(struct peer *peer, void *to, size_t len)
 }
 
 /* In its handshake, TLS may have to read before it can write. */
-static unsigned awaited(const struct peer *peer)
+static unsigned awaited_events(const struct peer *peer)
 {
     if (peer->tls && !tls_stream_wants_write(peer->tls)) {
         return LOOP_READ;
@@ -217,7 +217,7 @@ static bool flush_peer(struct peer *peer)
             continue;
         }
         if (n < 0 && errno == EAGAIN) {
-            loop_io_set(peer->io, awaited(peer));
+            loop_io_set(peer->io, awaited_events(peer));
             return true;
         }
         if (n < 0) {
@@ -306,8 +306,8 @@ static bool read_peer_once(struct peer *peer)
 
 static void read_peer(struct peer *peer)
 {
-    while (read_peer_once(peer))
-        ;
+    while (read_peer_once(peer)) {
+    }
     /* A handshake in progress may now have something to write. */
     if (peer->tls && peer->state >= PEER_CONNECTED && peer->written < peer->output.len) {
         peer_flush_later(peer);
@@ -456,13 +456,11 @@ struct peer_set *peer_set_create(struct worker *worker, size_t size,
 static void start_due(void *arg, uint64_t intended_us)
 {
     struct peer_set *peers = arg;
-    (void)intended_us;
     start_peer(peers, peers->started++);
 }
 
 static void all_started(void *arg)
 {
-    (void)arg;
 }
 
 void peer_set_connect(struct peer_set *peers)

@@ -134,7 +134,7 @@ static void change_next_status(void *arg, uint64_t intended_us)
 }
 
 /* Sends the same status again, which is not measured. */
-static void returned(struct ws_client *client)
+static void resend_status(struct ws_client *client)
 {
     struct presence_load *load = ws_clients_arg(ws_client_owner(client));
     struct status_change *change = &load->changes[client->service_client.number];
@@ -150,7 +150,8 @@ static void on_changes_ended(void *arg)
 
 static void *create_presence_load(struct worker *worker)
 {
-    static const struct ws_client_handler handler = {on_status_message, on_changes_ended, returned};
+    static const struct ws_client_handler handler = {on_status_message, on_changes_ended,
+                                                     resend_status};
     struct presence_load *load = mem_zalloc(1, sizeof *load);
     load->worker = worker;
     load->changes = mem_zalloc(worker->part.connections, sizeof *load->changes);

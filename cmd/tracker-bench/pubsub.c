@@ -170,7 +170,7 @@ static size_t subscriber_received(struct peer *peer, struct bytes input, uint64_
     }
     for (; input.len - at >= whole; at += whole) {
         if (memcmp(input.data + at, head->data, head->len) != 0) {
-            bench_fail("%s sends what is no message of ours", pubsub->worker->part.target);
+            bench_fail("%s sent an unexpected message", pubsub->worker->part.target);
         }
         bench_delivered(pubsub->worker,
                         (struct bytes){input.data + at + head->len, whole - head->len - 2}, now_us);

@@ -25,7 +25,7 @@ struct snapshot_reader {
     bool has_opened;
 };
 
-static void learn(struct snapshot_reader *reader, struct bytes id, uint64_t now_us)
+static void add_entry_read(struct snapshot_reader *reader, struct bytes id, uint64_t now_us)
 {
     struct results *results = reader->worker->results;
     struct known *known;
@@ -50,11 +50,11 @@ static void learn_push(struct snapshot_reader *reader, const struct tracker_push
     struct bytes state;
     uint8_t version;
     if (push->type == TRACKER_UPDATE) {
-        learn(reader, id, now_us);
+        add_entry_read(reader, id, now_us);
         return;
     }
     while (tracker_all_next(&entries, &version, &id, &state)) {
-        learn(reader, id, now_us);
+        add_entry_read(reader, id, now_us);
     }
 }
 

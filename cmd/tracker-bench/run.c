@@ -18,8 +18,8 @@
 static void sleep_until(uint64_t time_us)
 {
     struct timespec until = {(time_t)(time_us / 1000000), (long)(time_us % 1000000) * 1000};
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
-        ;
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {
+    }
 }
 
 static void sleep_for(double seconds)
@@ -28,7 +28,7 @@ static void sleep_for(double seconds)
 }
 
 /* All are connected: from now on servers may be restarted. */
-static void say_begun(const struct run *run, double seconds)
+static void report_begin(const struct run *run, double seconds)
 {
     if (run->options->reconnect) {
         bench_warn("all are connected, for %g s", seconds);
@@ -37,7 +37,7 @@ static void say_begun(const struct run *run, double seconds)
 
 void run_stay(const struct run *run)
 {
-    say_begun(run, run->options->seconds);
+    report_begin(run, run->options->seconds);
     sleep_for(run->options->seconds);
 }
 
@@ -118,7 +118,7 @@ void run_measure(struct run *run)
     span.window_us = span.begin_us + (uint64_t)(options->warmup * 1e6);
     span.end_us = span.window_us + (uint64_t)(options->seconds * 1e6);
     workers_run(run->workers, &span);
-    say_begun(run, options->warmup + options->seconds);
+    report_begin(run, options->warmup + options->seconds);
     sleep_until(span.window_us);
     run_sample(run, run->before);
     sleep_until(span.end_us);

@@ -235,7 +235,7 @@ void service_write_request(struct writer *to, const struct service *service,
 
 static const struct service services[] = {
     {.name = "floor",
-     .help = "a bare loop of our own, started for this run: what nobody can be cheaper than",
+     .help = "a bare loop of our own, started for this run: the lower bound of the cost",
      .path = "/",
      .speak_path = "/",
      .publish = write_raw},

@@ -114,7 +114,6 @@ static void take_command(void *arg, unsigned events)
     struct running_role *running = arg;
     struct step_command command;
     ssize_t n = recv(running->worker.control, &command, sizeof command, 0);
-    (void)events;
     if (n != (ssize_t)sizeof command) {
         _exit(1);
     }

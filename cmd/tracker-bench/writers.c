@@ -55,7 +55,7 @@ struct writers {
     bool has_ended;
 };
 
-static void remember(struct connection *connection, struct stamp stamp)
+static void record_sent(struct connection *connection, struct stamp stamp)
 {
     if (connection->waiting == connection->capacity) {
         uint32_t capacity = connection->capacity ? connection->capacity * 2 : 16;
@@ -86,7 +86,7 @@ static void send_update(struct writers *writers, struct connection *connection, 
     if (worker->part.bare) {
         return;
     }
-    remember(connection, stamp);
+    record_sent(connection, stamp);
     writers->waiting += !connection->is_making;
 }
 

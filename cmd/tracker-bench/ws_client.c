@@ -147,7 +147,7 @@ static size_t take_next(struct ws_client *client, struct bytes input, uint64_t n
         return 0;
     }
     if (!valid || header.is_masked) {
-        bench_fail("%s sends what is no whole message of a server",
+        bench_fail("%s sends an incomplete or masked frame",
                    client->service_client.worker->part.target);
     }
     if (header.len > WS_CLIENT_KEPT) {

@@ -242,8 +242,8 @@ enum ctl_exit command_clients(struct ctl *ctl, int count, char **arguments)
 
 /* get */
 
-static void ask_deadline(struct ctl *ctl, const struct reader_space *space,
-                         struct client_row *client)
+static void request_deadline(struct ctl *ctl, const struct reader_space *space,
+                             struct client_row *client)
 {
     struct writer member = {0};
     char *prefix =
@@ -298,7 +298,7 @@ static enum ctl_exit read_and_print_client(struct ctl *ctl, const struct reader_
 {
     uint64_t now;
     read_client(ctl, space, client);
-    ask_deadline(ctl, space, client);
+    request_deadline(ctl, space, client);
     (void)reader_read_time(ctl->reader, &now);
     enum ctl_exit result = ctl_check(ctl);
     if (result != CTL_OK) {

@@ -31,7 +31,7 @@ static void print_visible_line(FILE *to, const char *before, const char *format,
     free(text);
 }
 
-static void complain(const char *format, va_list list)
+static void print_error(const char *format, va_list list)
 {
     (void)fflush(stdout);
     print_visible_line(stderr, "trackerctl: ", format, list);
@@ -49,7 +49,7 @@ void ctl_complain(const char *format, ...)
 {
     va_list list;
     va_start(list, format);
-    complain(format, list);
+    print_error(format, list);
     va_end(list);
 }
 
@@ -67,7 +67,7 @@ void ctl_note(const struct ctl *ctl, const char *format, ...)
         return;
     }
     va_start(list, format);
-    complain(format, list);
+    print_error(format, list);
     va_end(list);
 }
 

@@ -122,8 +122,8 @@ static void read_leases(struct front_ends *front_ends, const struct space_list *
     }
 }
 
-static void ask_entries(struct front_ends *front_ends, const struct space_list *spaces,
-                        struct front_end *front_end)
+static void send_requests(struct front_ends *front_ends, const struct space_list *spaces,
+                          struct front_end *front_end)
 {
     for (size_t i = 0; i < spaces->count; i++) {
         const struct reader_space *space = &spaces->list[i];
@@ -175,7 +175,7 @@ enum ctl_exit front_ends_read(struct ctl *ctl, struct front_ends *front_ends)
     (void)reader_read_time(ctl->reader, &front_ends->now);
     read_leases(front_ends, &spaces);
     for (size_t i = 0; i < front_ends->count; i++) {
-        ask_entries(front_ends, &spaces, &front_ends->list[i]);
+        send_requests(front_ends, &spaces, &front_ends->list[i]);
         request_front_end_fields(front_ends, &front_ends->list[i]);
     }
     (void)reader_wait(ctl->reader);

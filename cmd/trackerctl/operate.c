@@ -212,7 +212,7 @@ static enum ctl_exit request_front_end(struct ctl *ctl, const struct front_end *
     return result;
 }
 
-static enum ctl_exit ask_named(struct ctl *ctl, const char *name, const char *verb)
+static enum ctl_exit request_from_named(struct ctl *ctl, const char *name, const char *verb)
 {
     struct front_ends front_ends;
     enum ctl_exit result = ctl_connect(ctl);
@@ -230,12 +230,12 @@ static enum ctl_exit ask_named(struct ctl *ctl, const char *name, const char *ve
 
 enum ctl_exit command_drain(struct ctl *ctl, int count, char **arguments)
 {
-    return ask_named(ctl, arguments[0], "drain");
+    return request_from_named(ctl, arguments[0], "drain");
 }
 
 enum ctl_exit command_reload(struct ctl *ctl, int count, char **arguments)
 {
-    return ask_named(ctl, arguments[0], "reload");
+    return request_from_named(ctl, arguments[0], "reload");
 }
 
 /* kick, send: requests to the front-end that owns an entry. */
@@ -266,8 +266,8 @@ static struct bytes read_field(struct ctl *ctl, const struct reader_space *space
     return value;
 }
 
-static enum ctl_exit ask_front_end(struct ctl *ctl, struct bytes node, const char *verb,
-                                   struct bytes argument)
+static enum ctl_exit request_from_front_end(struct ctl *ctl, struct bytes node, const char *verb,
+                                            struct bytes argument)
 {
     struct front_ends front_ends;
     struct front_end unlisted = {.id = (char *)(uintptr_t)node.data,
@@ -282,8 +282,8 @@ static enum ctl_exit ask_front_end(struct ctl *ctl, struct bytes node, const cha
 }
 
 /* Sends "<space> <id>" and the rest of the argument to the front-end that owns the entry. */
-static enum ctl_exit ask_owner(struct ctl *ctl, const char *verb, struct bytes id,
-                               const char *further)
+static enum ctl_exit request_from_owner(struct ctl *ctl, const char *verb, struct bytes id,
+                                        const char *further)
 {
     struct reader_space space;
     enum ctl_exit result = ctl_connect_space(ctl, &space);
@@ -299,7 +299,7 @@ static enum ctl_exit ask_owner(struct ctl *ctl, const char *verb, struct bytes i
         if (further) {
             writer_format(&argument, " %s", further);
         }
-        result = ask_front_end(ctl, node, verb, writer_bytes_written(&argument));
+        result = request_from_front_end(ctl, node, verb, writer_bytes_written(&argument));
         writer_free(&argument);
     } else if (result == CTL_OK) {
         ctl_complain(node.data ? "the entry is an orphan: it has no connection"
@@ -322,7 +322,7 @@ static enum ctl_exit kick_and_ban(struct ctl *ctl, struct bytes id)
     struct bytes address = read_field(ctl, &space, id, "address");
     result = ctl_check(ctl);
     if (result == CTL_OK) {
-        result = ask_owner(ctl, "kick", id, NULL);
+        result = request_from_owner(ctl, "kick", id, NULL);
     }
     if (address.data && (result == CTL_OK || result == CTL_NO)) {
         result = bans_add_client(ctl, address); /* also of an orphan, whose client may return */
@@ -338,7 +338,7 @@ enum ctl_exit command_kick(struct ctl *ctl, int count, char **arguments)
         return CTL_USAGE;
     }
     enum ctl_exit result =
-        ctl->for_ms > 0 ? kick_and_ban(ctl, id) : ask_owner(ctl, "kick", id, NULL);
+        ctl->for_ms > 0 ? kick_and_ban(ctl, id) : request_from_owner(ctl, "kick", id, NULL);
     ctl_argument_free(&id);
     return result;
 }
@@ -366,7 +366,7 @@ enum ctl_exit command_send(struct ctl *ctl, int count, char **arguments)
     if (memchr(id.data, ' ', id.len)) {
         ctl_complain("the id contains a space: packets cannot be sent to it");
     } else if (is_json_packet(arguments[1])) {
-        result = ask_owner(ctl, "send", id, arguments[1]);
+        result = request_from_owner(ctl, "send", id, arguments[1]);
     }
     ctl_argument_free(&id);
     return result;

@@ -96,7 +96,7 @@ void table_destroy(struct table **table)
 }
 
 /* The next character of valid UTF-8: its bytes, and the columns that it takes. */
-static size_t character(const char *text, size_t *width)
+static size_t next_character(const char *text, size_t *width)
 {
     wchar_t wide;
     mbstate_t state = {0};
@@ -110,7 +110,7 @@ static size_t width_of(const char *text)
 {
     size_t width = 0, one;
     while (*text) {
-        text += character(text, &one);
+        text += next_character(text, &one);
         width += one;
     }
     return width;
@@ -135,7 +135,7 @@ static size_t print_cut(const char *text, size_t most)
         return width;
     }
     for (;;) {
-        size_t len = character(text, &one);
+        size_t len = next_character(text, &one);
         if (used + one > most - 1) {
             break;
         }
@@ -159,7 +159,7 @@ static void print_row(const struct table *table, const char *const *row, const s
 }
 
 /* Narrows the widest columns until a line fits the terminal; no heading is cut. */
-static void shrink(const struct table *table, size_t *widths, size_t edge)
+static void shrink_columns(const struct table *table, size_t *widths, size_t edge)
 {
     size_t total = (table->columns - 1) * GAP;
     for (size_t i = 0; i < table->columns; i++) {
@@ -194,7 +194,7 @@ void table_print(const struct table *table)
         }
     }
     if (edge > 0) {
-        shrink(table, widths, edge);
+        shrink_columns(table, widths, edge);
     }
     print_row(table, table->headings, widths);
     for (size_t i = 0; i + table->columns <= table->count; i += table->columns) {
@@ -243,7 +243,7 @@ void json_close(struct writer *to, char bracket)
     writer_u8(to, (uint8_t)bracket);
 }
 
-static void base64(struct writer *to, struct bytes text)
+static void write_base64(struct writer *to, struct bytes text)
 {
     size_t len = sodium_base64_encoded_len(text.len, sodium_base64_VARIANT_ORIGINAL);
     char *encoded = mem_alloc(len);
@@ -259,7 +259,7 @@ void json_bytes_named(struct writer *to, struct bytes name, struct bytes text)
         escape_json(to, text);
     } else {
         begin_named(to, name, "64");
-        base64(to, text);
+        write_base64(to, text);
     }
 }
 

@@ -163,7 +163,7 @@ enum ctl_exit request_check(const struct front_end_request *request, const char 
         complain_of_refusal(request, shown);
         return CTL_NO;
     case REQUEST_GONE:
-        ctl_complain("front-end %s is not there", shown);
+        ctl_complain("front-end %s is not running", shown);
         return CTL_UNREACHABLE;
     case REQUEST_WAITS:
         break;

@@ -142,7 +142,8 @@ static enum ctl_exit show_settings(struct ctl *ctl, const struct front_end *cons
     return result;
 }
 
-static enum ctl_exit ask_all(struct ctl *ctl, const struct front_end *const *asked, size_t count)
+static enum ctl_exit request_settings(struct ctl *ctl, const struct front_end *const *asked,
+                                      size_t count)
 {
     struct front_end_request *requests = mem_zalloc(count, sizeof *requests);
     for (size_t i = 0; i < count; i++) {
@@ -180,7 +181,7 @@ enum ctl_exit command_config(struct ctl *ctl, int count, char **arguments)
         if (chosen == 0 && count == 0) {
             ctl_complain("there is no front-end");
         }
-        result = chosen > 0 ? ask_all(ctl, asked, chosen) : CTL_NO;
+        result = chosen > 0 ? request_settings(ctl, asked, chosen) : CTL_NO;
         free(asked);
     }
     front_ends_free(&front_ends);

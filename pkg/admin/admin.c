@@ -26,7 +26,7 @@ static void on_space_live(struct map_watcher *watcher)
 static void on_admin_nodes(void *arg, bool known)
 {
     struct admin *admin = arg;
-    (void)known; /* without the list, front-ends have ids but no names */
+    /* without the list, front-ends have ids but no names */
     admin->nodes_pending = admin->nodes_late = false;
     loop_timer_stop(admin->nodes_timer);
     live_nodes_read(admin->live);

@@ -308,8 +308,6 @@ static void answer_nodes(struct admin *admin, struct http_request *request,
 {
     struct writer text = {0};
     struct json_writer json = json_writer_over(&text);
-    (void)space;
-    (void)stale;
     json_write_object_begin(&json);
     json_write_name(&json, "nodes");
     entries_write_nodes(&json, admin->nodes);

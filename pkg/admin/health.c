@@ -24,7 +24,6 @@ static void respond_text(struct http_request *request, int status, const char *t
 
 static void on_healthz(void *arg, struct http_request *request)
 {
-    (void)arg;
     respond_text(request, 200, "ok\n");
 }
 

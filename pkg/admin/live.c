@@ -310,7 +310,6 @@ void live_nodes_read(struct live *live)
 
 static size_t on_live_input(void *arg, struct bytes input)
 {
-    (void)arg;
     return input.len;
 }
 

@@ -94,7 +94,7 @@ static struct penalty_entry *add_penalty(struct penalty_table *table, const stru
     return entry;
 }
 
-static uint64_t delay(const struct penalty_rules *rules, unsigned bad)
+static uint64_t penalty_delay_ms(const struct penalty_rules *rules, unsigned bad)
 {
     uint64_t ms = rules->first_ms;
 
@@ -124,7 +124,7 @@ uint64_t penalty_take(struct penalty_table *table, const struct address *address
     }
     at = entry->free_ms > now_ms ? entry->free_ms : now_ms;
     if (at - now_ms <= rules->longest_ms) {
-        entry->free_ms = at + delay(rules, entry->bad);
+        entry->free_ms = at + penalty_delay_ms(rules, entry->bad);
     }
     return at - now_ms;
 }
@@ -145,7 +145,7 @@ void penalty_add(struct penalty_table *table, const struct address *address,
     list_append(&table->used, &entry->used);
     entry->bad++;
     entry->bad_ms = now_ms;
-    at = now_ms + delay(rules, entry->bad);
+    at = now_ms + penalty_delay_ms(rules, entry->bad);
     if (entry->free_ms < at) {
         entry->free_ms = at;
     }

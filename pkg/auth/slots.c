@@ -30,7 +30,7 @@ static struct slots_key make_slots_key(const struct address *address)
     return key;
 }
 
-static bool counts(const struct address *address)
+static bool is_counted_address(const struct address *address)
 {
     return address->family == ADDRESS_IPV4 || address->family == ADDRESS_IPV6;
 }
@@ -57,7 +57,8 @@ static struct slots_address *add_slots_address(struct slots *slots, const struct
 enum slots_result slots_take(struct slots *slots, const struct address *address, size_t most,
                              size_t most_per_address)
 {
-    struct slots_address *of_address = counts(address) ? find_slots_address(slots, address) : NULL;
+    struct slots_address *of_address =
+        is_counted_address(address) ? find_slots_address(slots, address) : NULL;
 
     if (of_address && most_per_address > 0 && of_address->taken >= most_per_address) {
         return SLOTS_ADDRESS_FULL;
@@ -66,7 +67,7 @@ enum slots_result slots_take(struct slots *slots, const struct address *address,
         return SLOTS_FULL;
     }
     slots->taken++;
-    if (counts(address)) {
+    if (is_counted_address(address)) {
         if (!of_address) {
             of_address = add_slots_address(slots, address);
         }
@@ -77,7 +78,8 @@ enum slots_result slots_take(struct slots *slots, const struct address *address,
 
 void slots_release(struct slots *slots, const struct address *address)
 {
-    struct slots_address *of_address = counts(address) ? find_slots_address(slots, address) : NULL;
+    struct slots_address *of_address =
+        is_counted_address(address) ? find_slots_address(slots, address) : NULL;
 
     assert(slots->taken > 0);
     slots->taken--;
@@ -91,7 +93,7 @@ void slots_release(struct slots *slots, const struct address *address)
 size_t slots_of_address(const struct slots *slots, const struct address *address)
 {
     const struct slots_address *of_address =
-        counts(address) ? find_slots_address(slots, address) : NULL;
+        is_counted_address(address) ? find_slots_address(slots, address) : NULL;
 
     return of_address ? of_address->taken : 0;
 }

@@ -74,7 +74,7 @@ static void free_token_parts(struct parts *parts)
 }
 
 /* Base64url without padding (RFC 7515, 2): nothing outside the alphabet, no bits left over. */
-static bool decode(struct bytes part, struct writer *to)
+static bool decode_token_part(struct bytes part, struct writer *to)
 {
     size_t len = 0;
     uint8_t *room;
@@ -101,12 +101,12 @@ static struct bytes take_token_part(struct bytes *token)
     return part;
 }
 
-static enum verdict split(struct bytes token, struct parts *parts)
+static enum verdict split_token(struct bytes token, struct parts *parts)
 {
     struct bytes header = take_token_part(&token), claims = take_token_part(&token);
     /* A third dot is outside the alphabet. */
-    if (!decode(header, &parts->header) || !decode(claims, &parts->claims) ||
-        !decode(token, &parts->signature)) {
+    if (!decode_token_part(header, &parts->header) || !decode_token_part(claims, &parts->claims) ||
+        !decode_token_part(token, &parts->signature)) {
         return MALFORMED;
     }
     return GOOD;
@@ -351,7 +351,7 @@ static enum verdict judge_token(const struct auth_verifier *verifier, struct byt
     if (token.len > verifier->max_token) {
         return SIZE;
     }
-    verdict = split(token, &parts);
+    verdict = split_token(token, &parts);
     if (verdict == GOOD) {
         verdict = judge_header(&parts.header, verifier->algorithm);
     }

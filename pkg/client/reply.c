@@ -30,7 +30,7 @@ static struct tracker_result failed_reply(enum tracker_error error, const char *
     return (struct tracker_result){.outcome = TRACKER_FAILED, .error = error, .reason = reason};
 }
 
-static struct tracker_result more(void)
+static struct tracker_result need_more_input(void)
 {
     return (struct tracker_result){.outcome = TRACKER_MORE};
 }
@@ -55,7 +55,7 @@ static struct tracker_result read_long_text(struct bytes input, size_t max_text,
     struct cursor cursor = cursor_over(input);
     const uint64_t len = cursor_u64(&cursor);
     if (cursor.failed) {
-        return more();
+        return need_more_input();
     }
     if (len > INT64_MAX) {
         return failed_reply(TRACKER_ERROR_LENGTH, "a negative length");
@@ -67,7 +67,7 @@ static struct tracker_result read_long_text(struct bytes input, size_t max_text,
     if (len > 0) {
         reply->bytes = cursor_take(&cursor, len);
     }
-    return cursor.failed ? more() : message_reply(sizeof len + len);
+    return cursor.failed ? need_more_input() : message_reply(sizeof len + len);
 }
 
 /* An id or a text after its length byte. */
@@ -75,7 +75,7 @@ static struct tracker_result read_sized(struct bytes input, struct reply *reply)
 {
     const size_t len = input.data[0];
     if (input.len < 1 + len) {
-        return more();
+        return need_more_input();
     }
     reply->accepted = len > 0;
     if (len > 0) {
@@ -90,7 +90,7 @@ static struct tracker_result read_bare_id(struct bytes input, struct reply *repl
         return message_reply(1);
     }
     if (input.len < ID_CLIENT_LENGTH) {
-        return more();
+        return need_more_input();
     }
     reply->accepted = true;
     reply->bytes = (struct bytes){input.data, ID_CLIENT_LENGTH};
@@ -103,7 +103,7 @@ struct tracker_result reply_read(struct bytes input, enum tracker_dialect dialec
 {
     *reply = (struct reply){0};
     if (input.len == 0) {
-        return more();
+        return need_more_input();
     }
     switch (forms[dialect][request]) {
     case FORM_ACK:

@@ -133,14 +133,14 @@ enum json_type json_value_type(const struct json_value *value)
     return value->type;
 }
 
-static struct bytes source(const struct json_value *value, size_t at, size_t len)
+static struct bytes json_source_range(const struct json_value *value, size_t at, size_t len)
 {
     return (struct bytes){value->document->text.data + at, len};
 }
 
 struct bytes json_value_raw(const struct json_value *value)
 {
-    return source(value, value->at, value->len);
+    return json_source_range(value, value->at, value->len);
 }
 
 size_t json_value_offset(const struct json_value *value)
@@ -155,7 +155,7 @@ struct bytes json_value_key(const struct json_value *value)
 
 struct bytes json_value_raw_key(const struct json_value *value)
 {
-    return source(value, value->key_at, value->key_len);
+    return json_source_range(value, value->key_at, value->key_len);
 }
 
 size_t json_value_count(const struct json_value *value)
@@ -191,7 +191,7 @@ const struct json_value *json_value_member(const struct json_value *value, const
     return json_value_find(value, bytes_from_string(key));
 }
 
-static const char *expectation(enum json_type type)
+static const char *expected_type_text(enum json_type type)
 {
     static const char *const texts[] = {
         [JSON_TYPE_NULL] = "null is expected",
@@ -211,7 +211,8 @@ bool json_value_expect(const struct json_value *value, enum json_type type,
     if (!value || error->fault != JSON_FAULT_NONE) {
         return false;
     }
-    return value->type == type || json_value_fail(value, JSON_FAULT_TYPE, expectation(type), error);
+    return value->type == type ||
+           json_value_fail(value, JSON_FAULT_TYPE, expected_type_text(type), error);
 }
 
 bool json_value_text(const struct json_value *value, struct bytes *text, struct json_error *error)

@@ -426,8 +426,8 @@ static bool read_push_all(struct tracker_reading *reading, struct tracker_push *
     push->version = content.data[0];
     push->entries = (struct bytes){content.data + 1, content.len - 1};
     struct bytes left = push->entries;
-    while (tracker_all_next(&left, &version, &id, &state))
-        ;
+    while (tracker_all_next(&left, &version, &id, &state)) {
+    }
     if (left.len > 0) {
         return fail_tracker_message(reading, TRACKER_ERROR_LENGTH,
                                     "entries with inconsistent lengths");

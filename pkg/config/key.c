@@ -11,8 +11,8 @@
 static const char file_suffix[] = "_file";
 
 /* Whether the name is the key, or the key of a text with "_file" at its end. */
-static enum key_match match(const struct config_setting *setting, const char *key, const char *name,
-                            const char *suffix)
+static enum key_match match_key(const struct config_setting *setting, const char *key,
+                                const char *name, const char *suffix)
 {
     size_t len = strlen(key);
 
@@ -30,14 +30,14 @@ static enum key_match match(const struct config_setting *setting, const char *ke
 
 enum key_match key_match(const struct config_setting *setting, const char *key, const char *name)
 {
-    return match(setting, key, name, file_suffix);
+    return match_key(setting, key, name, file_suffix);
 }
 
 enum key_match key_match_environment(const struct config_setting *setting, const char *key,
                                      const char *name)
 {
     char *variable = key_environment_name(key);
-    enum key_match matched = match(setting, variable, name, "_FILE");
+    enum key_match matched = match_key(setting, variable, name, "_FILE");
 
     free(variable);
     return matched;
@@ -53,7 +53,7 @@ enum key_match key_match_option(const struct config_setting *setting, const char
     }
     matched = key_match(setting, key, name);
     if (matched == KEY_NO_MATCH) {
-        matched = match(setting, key_without_section(key), name, file_suffix);
+        matched = match_key(setting, key_without_section(key), name, file_suffix);
     }
     return matched;
 }

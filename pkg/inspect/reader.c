@@ -199,7 +199,7 @@ static void on_reader_reply(void *arg, enum redis_status status, const struct re
     if (status == REDIS_DOWN || status == REDIS_LOST) {
         reader_fail(reader, READER_UNREACHABLE, "the connection to Redis was lost");
     } else if (status == REDIS_REFUSED && !is_wrong_type(reply)) {
-        reader_fail(reader, READER_REFUSED, "Redis says: %.*s", (int)reply->text.len,
+        reader_fail(reader, READER_REFUSED, "Redis replied: %.*s", (int)reply->text.len,
                     (const char *)reply->text.data);
     }
     if (reader->problem == READER_FINE && call.callback) {

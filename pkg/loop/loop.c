@@ -185,7 +185,7 @@ void loop_add_event(struct event *event)
     }
 }
 
-static unsigned interest(short what)
+static unsigned interest_of_events(short what)
 {
     return ((what & EV_READ) != 0 ? LOOP_READ : 0u) | ((what & EV_WRITE) != 0 ? LOOP_WRITE : 0u);
 }
@@ -195,7 +195,7 @@ static void on_io(evutil_socket_t fd, short what, void *arg)
     struct loop_io *io = arg;
 
     loop_note_iteration(io->loop);
-    io->callback(io->arg, interest(what)); /* may destroy io */
+    io->callback(io->arg, interest_of_events(what)); /* may destroy io */
 }
 
 struct loop_io *loop_io_create(struct loop *loop, int fd, loop_io_callback callback, void *arg)
@@ -240,7 +240,7 @@ void loop_io_set(struct loop_io *io, unsigned events)
     if (changes) {
         (void)event_del(scratch);
     }
-    loop_outer_watch(io->loop, fd, interest(before), interest(after));
+    loop_outer_watch(io->loop, fd, interest_of_events(before), interest_of_events(after));
 }
 
 void loop_io_destroy(struct loop_io **io)
@@ -250,7 +250,7 @@ void loop_io_destroy(struct loop_io **io)
     }
     /* libevent does not touch an event after its callback, so this may be called inside it. */
     loop_outer_watch((*io)->loop, event_get_fd(&(*io)->event),
-                     interest(event_get_events(&(*io)->event)), 0);
+                     interest_of_events(event_get_events(&(*io)->event)), 0);
     (void)event_del(&(*io)->event);
     free(*io);
     *io = NULL;

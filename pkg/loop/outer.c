@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "loop/loop_private.h"
 
-static void control(struct loop *loop, int operation, int fd, uint32_t events)
+static void control_outer_epoll(struct loop *loop, int operation, int fd, uint32_t events)
 {
     static struct log_limit limit;
     struct epoll_event event = {.events = events, .data.fd = fd};
@@ -30,7 +30,7 @@ int loop_fd(struct loop *loop)
         log_error("event_loop_failed", LOG_ERRNO(errno));
         return -1;
     }
-    control(loop, EPOLL_CTL_ADD, loop->timers.fd, EPOLLIN);
+    control_outer_epoll(loop, EPOLL_CTL_ADD, loop->timers.fd, EPOLLIN);
     return loop->outer;
 }
 
@@ -47,11 +47,11 @@ void loop_outer_watch(struct loop *loop, int fd, unsigned before, unsigned after
     if ((after & LOOP_WRITE) != 0) {
         events |= EPOLLOUT;
     }
-    control(loop,
-            before == 0  ? EPOLL_CTL_ADD
-            : after == 0 ? EPOLL_CTL_DEL
-                         : EPOLL_CTL_MOD,
-            fd, events);
+    control_outer_epoll(loop,
+                        before == 0  ? EPOLL_CTL_ADD
+                        : after == 0 ? EPOLL_CTL_DEL
+                                     : EPOLL_CTL_MOD,
+                        fd, events);
 }
 
 void loop_outer_wake(struct loop *loop, uint64_t until_us)

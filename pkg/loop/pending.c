@@ -74,7 +74,12 @@ static void expire_pending(void *arg)
     uint64_t now = loop_now_ms(set->loop);
     struct loop_pending *first;
 
-    complete_settled(set);
+    if (!list_is_empty(&set->settled)) {
+        /* These come first, and in the set's phase: then the rest, which is due now. */
+        set->timer_ms = now;
+        loop_timer_start(set->timer, 0);
+        return;
+    }
     while ((first = loop_pending_set_first(set)) && first->due_ms <= now) {
         complete_pending(first, LOOP_PENDING_EXPIRED);
     }

@@ -89,7 +89,11 @@ static void send_partition_batch(struct batch *batch)
                                batch->count * (2 * strlen(partition->prefix) + 2 * UINT8_MAX +
                                                OPERATION_TEXT));
     struct bytes *all = mem_alloc((keys + values) * sizeof *all);
-    struct arguments arguments = {.keys = all, .values = all + keys, .scratch = scratch};
+    struct arguments arguments = {.keys = all,
+                                  .max_keys = keys,
+                                  .values = all + keys,
+                                  .max_values = values,
+                                  .scratch = scratch};
     add_fixed(&arguments, partition);
     LIST_FOREACH (node, &batch->ops) {
         struct op *op = list_entry(node, struct op, link);
@@ -149,7 +153,7 @@ static bool has_room_in_batch(const struct batch *batch, const struct list *sour
                                  batch->bytes < (size_t)settings->batch_bytes);
 }
 
-/* What has ended, and what nobody here owned and still does not. */
+/* Tombstones, and audit operations for entries that are still not owned here. */
 static void gather_urgent(struct batch *batch)
 {
     struct partition *partition = batch->partition;
@@ -169,7 +173,7 @@ static void gather_urgent(struct batch *batch)
     }
 }
 
-static void gather(struct batch *batch)
+static void gather_operations(struct batch *batch)
 {
     struct partition *partition = batch->partition;
     gather_urgent(batch);
@@ -198,7 +202,7 @@ static void send_waiting(struct partition *partition)
         struct batch *batch = mem_zalloc(1, sizeof *batch);
         batch->partition = partition;
         list_init(&batch->ops);
-        gather(batch);
+        gather_operations(batch);
         if (batch->count == 0) {
             free(batch);
             return;

@@ -4,6 +4,7 @@
  */
 #include "map/encode_private.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,7 @@ struct bytes scratch_join(struct scratch *scratch, const char *a, const char *b,
 {
     char *start = scratch->data + scratch->used;
     size_t a_len = strlen(a), b_len = strlen(b);
+    assert(a_len + b_len + c.len <= scratch->size - scratch->used);
     memcpy(start, a, a_len);
     memcpy(start + a_len, b, b_len);
     if (c.len) {
@@ -48,11 +50,13 @@ struct bytes scratch_number(struct scratch *scratch, const char *before, uint64_
 
 void arguments_add_key(struct arguments *to, struct bytes key)
 {
+    assert(to->key_count < to->max_keys);
     to->keys[to->key_count++] = key;
 }
 
 void arguments_add(struct arguments *to, struct bytes value)
 {
+    assert(to->value_count < to->max_values);
     to->values[to->value_count++] = value;
 }
 

@@ -15,8 +15,8 @@ struct arguments {
     struct bytes *keys;
     struct bytes *values;
     struct scratch *scratch; /* for texts that are made */
-    size_t key_count;
-    size_t value_count;
+    size_t key_count, max_keys;
+    size_t value_count, max_values;
 };
 
 void arguments_add_key(struct arguments *to, struct bytes key);

@@ -22,7 +22,7 @@ struct map_finish_wait {
     void *arg;
 };
 
-static void finished(void *arg)
+static void on_finish_done(void *arg)
 {
     struct map *map = arg;
     struct map_finish_wait *wait = map->finish;
@@ -49,8 +49,8 @@ void map_finish(struct map *map, void (*done)(void *arg), void *arg)
     struct map_finish_wait *wait = mem_zalloc(1, sizeof *wait);
     wait->done = done;
     wait->arg = arg;
-    wait->timer = loop_timer_create(map->loop, finished, map);
-    wait->task = (struct loop_task){.callback = finished, .arg = map};
+    wait->timer = loop_timer_create(map->loop, on_finish_done, map);
+    wait->task = (struct loop_task){.callback = on_finish_done, .arg = map};
     map->finish = wait;
     node_leave(map->node_channel);
     for (size_t i = 0; i < map->space_count; i++) {

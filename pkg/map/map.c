@@ -423,7 +423,7 @@ uint64_t map_redis_time_ms(const struct map *map)
     return (uint64_t)((int64_t)loop_now_ms(map->loop) + map->clock_offset_ms);
 }
 
-static const char *unready(const struct map *map)
+static const char *not_ready_reason(const struct map *map)
 {
     const char *why = redis_store_why_not(map->store);
     if (why) {
@@ -455,7 +455,7 @@ static const char *unready(const struct map *map)
 
 bool map_is_ready(const struct map *map, const char **why)
 {
-    const char *reason = unready(map);
+    const char *reason = not_ready_reason(map);
     if (why) {
         *why = reason;
     }

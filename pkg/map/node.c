@@ -139,7 +139,6 @@ static void on_nonce_published(void *arg, enum redis_status status, const struct
 {
     struct nonce *nonce = arg;
     struct node *node = nonce->node;
-    (void)reply;
     uint64_t now = loop_now_ms(node->map->loop);
     if (status != REDIS_OK) {
         return;
@@ -341,7 +340,7 @@ static void on_request_done(void *arg, enum map_result result, uint64_t version)
 {
     static const char *const texts[] = {
         [MAP_OK] = "sent",
-        [MAP_MISSING] = "there is no such id, or its protocol takes no packets",
+        [MAP_MISSING] = "there is no such id, or its protocol does not accept packets",
         [MAP_DEADLINE] = "its front-end has not answered; it may have arrived",
         [MAP_REFUSED] = "refused: Redis refuses writes, or too many packets wait"};
     struct node_request *request = arg;

@@ -25,7 +25,7 @@ struct op_type {
     const char *name;  /* in the script */
     const char *key;   /* what its key begins with, before the id and behind the prefix */
     bool of_entry;     /* its id is an entry's: what of that is unconfirmed is restored before it */
-    bool of_sweep;     /* asked for by a sweep, which asks again: it is sent once */
+    bool of_sweep;     /* issued by a sweep, which repeats it: it is sent once */
     bool has_node_key; /* its second key is the index of a front-end: data begins with the id */
     bool has_body;     /* an accepted one has a body behind the lines of the reply */
     bool outlives;     /* it is sent again, when it has to be, though its caller was answered */
@@ -33,7 +33,8 @@ struct op_type {
                       it */
     bool is_remembered; /* a tombstone of the entry that it ends exists already */
     bool leaves_orphan; /* an entry that nobody wants any more waits for its client, not closed */
-    /* What follows the name in the script's arguments. NULL: nothing. */
+    /* What follows the name in the script's arguments: at most 13 besides those of its fields, of
+     * which the texts that are made have at most 192 bytes. NULL: nothing. */
     void (*encode)(struct arguments *to, const struct op *op);
     /* It is being sent. */
     void (*on_sent)(struct op *op);

@@ -166,7 +166,7 @@ uint64_t op_entry_node_orphaned(struct op *op, uint64_t version, struct bytes bo
     return version;
 }
 
-static void ask_drop(struct map_space *space, struct bytes node, struct bytes id)
+static void send_drop(struct map_space *space, struct bytes node, struct bytes id)
 {
     struct writer message = {0};
     writer_format(&message, "drop %s ", space->name);
@@ -186,7 +186,7 @@ void op_entry_drop_owner(struct op *op, struct bytes owner, uint64_t lease_end)
     if (bytes_equal(owner, bytes_from_string(partition->map->node))) {
         session_drop(partition->space, op_id(op));
     } else {
-        ask_drop(partition->space, owner, op_id(op));
+        send_drop(partition->space, owner, op_id(op));
     }
     op_park(op, owner, lease_end);
     op->retry_ms = loop_now_ms(partition->map->loop) + (first ? 0 : DROP_RETRY_MS);

@@ -44,7 +44,7 @@ struct partition {
 
     enum partition_state state;
     uint64_t down_ms;                    /* DISCONNECTED: since when */
-    bool lost_when_ready;                /* no hello was answered since a link was lost in READY */
+    bool lost_when_ready;                /* DISCONNECTED, HANDSHAKING: the state before was READY */
     char epoch[EPOCH_LENGTH + 1];        /* "": no hello was answered yet */
     char epoch_before[EPOCH_LENGTH + 1]; /* "": none */
     unsigned epochs;                     /* counts the epochs seen here */

@@ -103,8 +103,8 @@ static void on_renewed(void *arg, enum redis_status status, const struct redis_r
     free(renewal);
 }
 
-static void renew(struct partition *partition, const struct owned *owned, uint64_t ttl,
-                  uint64_t expires_ms)
+static void send_renewal(struct partition *partition, const struct owned *owned, uint64_t ttl,
+                         uint64_t expires_ms)
 {
     struct writer key = {0};
     char milliseconds[24];
@@ -155,7 +155,7 @@ static void renew_or_end(struct partition *partition, struct owned *owned)
         return;
     }
     schedule_renewal(partition, owned, lasts, left < lasts / 2 ? left : lasts / 2);
-    renew(partition, owned, lasts, expires_ms);
+    send_renewal(partition, owned, lasts, expires_ms);
 }
 
 /* Whether Redis's clock has jumped ahead by a good part of client.ttl since TTLs were set: keys

@@ -105,12 +105,11 @@ static void take_taken(struct op *op, bool id)
 
 static void take_crashed(struct op *op, struct bytes owner)
 {
-    if (owner.len > NODE_ID_LENGTH) {
-        owner.len = 0;
-    }
-    if (op->type->on_crashed) {
+    if (owner.len == 0 || owner.len > NODE_ID_LENGTH) {
+        op_release(op); /* malformed */
+    } else if (op->type->on_crashed) {
         op->type->on_crashed(op, owner);
-    } else if (op->answered || owner.len == 0) {
+    } else if (op->answered) {
         op_release(op);
     } else {
         op_run_behind_orphan(op, owner);

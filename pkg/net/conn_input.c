@@ -189,8 +189,8 @@ static bool read_conn_once(struct conn *conn)
 
 void conn_read(struct conn *conn)
 {
-    while (read_conn_once(conn) && conn_has_pending(conn))
-        ;
+    while (read_conn_once(conn) && conn_has_pending(conn)) {
+    }
     conn_watch(conn);
 }
 

@@ -125,8 +125,9 @@ static void on_accept(void *arg, unsigned events)
     int64_t left = listener->settings->accept_batch;
     listener->references++; /* a callback may destroy the listener */
     socket_apply_settings(&listener->socket, listener->settings);
-    while (left-- > 0 && listener->socket.fd >= 0 && !listener->net->paused && accept_one(listener))
-        ;
+    while (left-- > 0 && listener->socket.fd >= 0 && !listener->net->paused &&
+           accept_one(listener)) {
+    }
     listener_unref(listener);
 }
 

@@ -182,7 +182,7 @@ static char *describe_end(const struct redis_embedded *embedded, int status)
 }
 
 /* One blocking PING over a separate connection; bounded by the socket's time-outs. */
-static bool answers(const struct redis_embedded *embedded)
+static bool ping_embedded(const struct redis_embedded *embedded)
 {
     const struct timeval patience = {.tv_sec = 1};
     struct sockaddr_un name = {.sun_family = AF_UNIX};
@@ -209,7 +209,7 @@ static bool wait_ready(struct redis_embedded *embedded, char **error)
     uint64_t deadline = monotonic_ms() + START_MS;
     int status;
 
-    while (!answers(embedded)) {
+    while (!ping_embedded(embedded)) {
         if (wait_exit(embedded, POLL_MS, &status)) {
             *error = describe_end(embedded, status);
             return false;

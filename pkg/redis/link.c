@@ -99,7 +99,7 @@ static void note_link_error(struct redis_link *link, const struct redis_reply *r
 }
 
 /* Redis sends unsolicited data only before it closes the connection. */
-static void unexpected(struct redis_link *link, const struct redis_reply *reply)
+static void on_unsolicited_reply(struct redis_link *link, const struct redis_reply *reply)
 {
     if (reply->type == REDIS_ERROR) {
         note_link_error(link, reply, false);
@@ -120,7 +120,7 @@ static void dispatch_reply(struct redis_link *link, const struct redis_reply *re
         return;
     }
     if (link->pending_count == 0) {
-        unexpected(link, reply);
+        on_unsolicited_reply(link, reply);
         return;
     }
     readonly = link->guide != NULL && link->state == LINK_UP && status == REDIS_REFUSED &&

@@ -93,7 +93,7 @@ void redis_calls_lose(struct list *calls)
     }
 }
 
-static void resend(struct redis_link *link)
+static void resend_call(struct redis_link *link)
 {
     while (!list_is_empty(&link->held)) {
         call_send(link, first_call(&link->held));
@@ -147,7 +147,7 @@ static void load_replied(void *arg, enum redis_status status, const struct redis
     list_remove(&load->node);
     free(load);
     if (status != REDIS_LOST && link->reader == reader && list_is_empty(&link->loads)) {
-        resend(link);
+        resend_call(link);
     }
 }
 

@@ -175,7 +175,6 @@ static enum redis_attempt find_master(void *arg, struct stream_address *address)
 {
     struct redis_store *store = arg;
 
-    (void)address;
     store->found_replica = false;
     return REDIS_ATTEMPT_TARGET;
 }
@@ -239,7 +238,6 @@ static void on_store_failed(void *arg, const char *why)
 {
     struct redis_store *store = arg;
 
-    (void)why;
     if (!store->found_replica) {
         store->why_not = why_no_connection;
     }

@@ -297,7 +297,7 @@ static void retry_unconfirmed(void *arg)
 
 /* Events of the link. */
 
-static bool pushed(void *arg, const struct redis_reply *reply)
+static bool handle_push(void *arg, const struct redis_reply *reply)
 {
     struct redis_subscriber *subscriber = arg;
     struct subscriber_channel *channel;
@@ -387,8 +387,8 @@ struct redis_subscriber *redis_subscriber_create(struct loop *loop, const char *
     subscriber->free_task = (struct loop_task){.callback = free_subscriber, .arg = subscriber};
     subscriber->ping_timer = loop_timer_create(loop, ping, subscriber);
     subscriber->retry_timer = loop_timer_create(loop, retry_unconfirmed, subscriber);
-    subscriber->link =
-        redis_link_create_pushed(loop, name, target, settings, &link_callbacks, subscriber, pushed);
+    subscriber->link = redis_link_create_pushed(loop, name, target, settings, &link_callbacks,
+                                                subscriber, handle_push);
     return subscriber;
 }
 

@@ -35,6 +35,7 @@ struct registration_space *registration_space_of(const struct map_space *space)
 {
     struct registration_spaces *state =
         map_feature_state(map_space_map(space), &registration_feature);
+    assert(state);
     return &state->spaces[map_space_index(space)];
 }
 

@@ -286,7 +286,7 @@ static void apply_membership(struct room *room, const struct room_event *event)
     }
 }
 
-static void apply(struct room *room, const struct room_event *event)
+static void apply_room_event(struct room *room, const struct room_event *event)
 {
     room->born = event->born;
     room->seq = event->seq;
@@ -362,7 +362,7 @@ static void on_message(void *arg, struct bytes message)
         log_malformed(room, message);
     }
     if (judgement == EVENT_NEXT) {
-        apply(room, &event);
+        apply_room_event(room, &event);
     } else if (judgement == EVENT_DOUBTFUL) {
         keep_room_event(room, message);
         room_read_start(room);
@@ -394,7 +394,7 @@ bool room_take(struct room *room, const struct kept *kept, uint64_t seen)
     }
     enum judgement judgement = judge_room_event(room, &event);
     if (judgement == EVENT_NEXT && (kept->is_after || room->born != 0)) {
-        apply(room, &event);
+        apply_room_event(room, &event);
     } else if (judgement == EVENT_OLD) {
         take_listed(room, &event, seen);
     }

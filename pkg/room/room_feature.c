@@ -3,6 +3,7 @@
  * comparison of Redis's index of members with those that are here, and the members of crashed
  * front-ends.
  */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -12,6 +13,7 @@
 struct room_space *room_space_of(const struct map_space *space)
 {
     struct room_spaces *state = map_feature_state(map_space_map(space), &room_feature);
+    assert(state);
     return &state->spaces[map_space_index(space)];
 }
 

@@ -172,7 +172,7 @@ static void join_again_later(struct member *member)
 }
 
 /* seq: of the room's last message, which is its joining unless it was a member already. */
-static void joined(struct member *member, uint64_t seq)
+static void on_join_accepted(struct member *member, uint64_t seq)
 {
     struct room *room = member->public.room;
     confirm_member(member, true);
@@ -194,7 +194,7 @@ static void on_join_answered(void *arg, enum map_result result, uint64_t version
         return;
     }
     if (result == MAP_OK) {
-        joined(member, version);
+        on_join_accepted(member, version);
     } else if (member->public.active) {
         join_again_later(member);
     } else if (member->joins == 0) {

@@ -57,7 +57,7 @@ static void read_nodes(struct alone *alone)
 }
 
 /* Only answers of Redis from now on count; repeated while this front-end stays unready. */
-static void ask_peers(struct alone *alone, uint64_t now)
+static void query_all_peers(struct alone *alone, uint64_t now)
 {
     bool served = alone->asking && peers_find_served(alone->peers);
 
@@ -68,7 +68,7 @@ static void ask_peers(struct alone *alone, uint64_t now)
         peers_begin(alone->peers, now);
         alone->asking = true;
     }
-    peers_ask(alone->peers, ANSWER_MS);
+    peers_query(alone->peers, ANSWER_MS);
 }
 
 static void refresh_peers(struct alone *alone, uint64_t now)
@@ -97,7 +97,7 @@ static void check_alone(void *arg)
         return; /* it is starting */
     }
     if (now - map_contact(alone->map).answered_ms >= SILENT_MS) {
-        ask_peers(alone, now);
+        query_all_peers(alone, now);
     } else {
         alone->asking = false;
     }

@@ -20,7 +20,7 @@
  * its entries. */
 #define ENTRY_REST 16384
 
-static int64_t least(int64_t a, int64_t b)
+static int64_t min_i64(int64_t a, int64_t b)
 {
     return a < b ? a : b;
 }
@@ -132,9 +132,9 @@ static void fit_pings(const struct map_settings *map, bool in_force,
         return;
     }
     if (!given) {
-        settings->ping_interval = least(before, STANDARD(ttl));
+        settings->ping_interval = min_i64(before, STANDARD(ttl));
         if (settings->timeout > 0) {
-            settings->ping_interval = least(settings->ping_interval, STANDARD(settings->timeout));
+            settings->ping_interval = min_i64(settings->ping_interval, STANDARD(settings->timeout));
         }
     } else if (in_force && before > MOST(ttl)) {
         settings->ping_interval = STANDARD(ttl);
@@ -151,7 +151,7 @@ static void fit_probe(int64_t ttl, bool in_force, const struct combinations_scop
     const int64_t wanted = ttl / PROBE_PART < PROBE_MIN_MS ? PROBE_MIN_MS : ttl / PROBE_PART;
 
     if (!scope->is_given(scope->arg, key)) {
-        *value = least(before, wanted);
+        *value = min_i64(before, wanted);
     } else if (in_force && before > MOST(ttl) && before > wanted) {
         *value = wanted;
         log_shortened(key, before, wanted, ttl);

@@ -93,7 +93,6 @@ char *configuration_load(struct configuration *configuration, const struct cmdli
 
 static void log_change(void *arg, const char *key, bool applied)
 {
-    (void)arg;
     log_info("setting_changed", LOG_STRING("key", key),
              LOG_STRING("applied", applied ? "now" : "after a restart"));
 }

@@ -206,7 +206,7 @@ static void check_peers_answers(struct cut_off *cut_off)
         start_probe(cut_off);
     }
     refresh_probe_and_peers(cut_off);
-    peers_ask(cut_off->peers, patience_ms(cut_off));
+    peers_query(cut_off->peers, patience_ms(cut_off));
 }
 
 static void on_cut_off_tick(void *arg)

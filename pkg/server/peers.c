@@ -337,7 +337,7 @@ static bool request_peer(struct front_end_peer *peer, const char *path, uint64_t
 }
 
 /* Peers that answered come first: others may be cut off as well. */
-void peers_ask(struct peers *peers, uint64_t timeout_ms)
+void peers_query(struct peers *peers, uint64_t timeout_ms)
 {
     char *path = mem_format("/redisz?epoch=%s", map_epoch(peers->map));
     size_t asked = 0, first = peers->next;

@@ -30,7 +30,7 @@ size_t peers_count(const struct peers *peers);
 /* Discards the previous answers; only answers of Redis after this time count from now on. */
 void peers_begin(struct peers *peers, uint64_t after_ms);
 /* Queries some of them, in rotation; each has timeout_ms to answer. */
-void peers_ask(struct peers *peers, uint64_t timeout_ms);
+void peers_query(struct peers *peers, uint64_t timeout_ms);
 /* The address of a peer that is served; NULL: none. Valid until the next call. */
 const char *peers_find_served(const struct peers *peers);
 

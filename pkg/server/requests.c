@@ -62,7 +62,6 @@ static bool on_reload(struct server *server, struct writer *reply)
 static bool on_request(void *arg, struct bytes verb, struct bytes argument, struct writer *reply)
 {
     struct server *server = arg;
-    (void)argument;
     if (bytes_equal(verb, BYTES_LITERAL("ping"))) {
         writer_string(reply, "pong");
         return true;

@@ -61,7 +61,7 @@ static void on_server_bans_changed(struct bans_watcher *watcher)
     }
 }
 
-static void say_ready(struct server *server)
+static void log_ready(struct server *server)
 {
     struct writer where = {0};
     listeners_describe(server->listeners, &where);
@@ -86,7 +86,7 @@ void server_serving(void *arg)
     if (server->configuration->map.cut_off == MAP_CUT_OFF_PEERS) {
         server->cut_off = cut_off_create(server);
     }
-    say_ready(server);
+    log_ready(server);
 }
 
 static void still_waiting(void *arg)
@@ -103,7 +103,7 @@ static void still_waiting(void *arg)
 static void embedded_died(void *arg, int status)
 {
     struct server *server = arg;
-    (void)status; /* redis_crashed has been logged */
+    /* redis_crashed has been logged */
     server_end(server, 1);
 }
 
@@ -322,7 +322,7 @@ static int serve_until_end(struct configuration *configuration)
     return server.exit_code;
 }
 
-static int print(struct writer *text)
+static int print_sample(struct writer *text)
 {
     fwrite(text->data, 1, text->len, stdout);
     writer_free(text);
@@ -336,10 +336,10 @@ static int run_mode(struct configuration *configuration, enum cmdline_mode mode)
     case CMDLINE_HELP:
         writer_string(&text, cmdline_usage);
         config_write_help(configuration->config, &text);
-        return print(&text);
+        return print_sample(&text);
     case CMDLINE_SAMPLE:
         config_write_sample(configuration->config, &text);
-        return print(&text);
+        return print_sample(&text);
     case CMDLINE_VERSION:
         puts("trackerd " TRACKER_VERSION);
         return 0;

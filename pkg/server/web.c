@@ -103,7 +103,6 @@ struct web *web_create(const struct listeners_context *context,
 
 static void on_no_upgrade(void *arg, struct http_request *request)
 {
-    (void)arg;
     http_request_refuse(request, 426, "Upgrade: websocket\r\n",
                         "this path requires a WebSocket upgrade");
 }

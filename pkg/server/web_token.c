@@ -42,16 +42,10 @@ void web_token_read(struct web_token *token, const struct auth_verifier *verifie
 /* A refused client has received the reason: its messages are ignored. */
 static void on_message(void *arg, enum websocket_opcode opcode, struct bytes bytes)
 {
-    (void)arg;
-    (void)opcode;
-    (void)bytes;
 }
 
 static void on_closed(void *arg, unsigned code, enum conn_close_reason reason)
 {
-    (void)arg;
-    (void)code;
-    (void)reason;
 }
 
 static const struct websocket_handler refused = {.message = on_message, .closed = on_closed};

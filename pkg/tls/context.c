@@ -91,7 +91,7 @@ struct tls_context *tls_server_context_create(const char *certificate, const cha
     return context;
 }
 
-static char *trust(SSL_CTX *ssl, const char *ca)
+static char *load_ca(SSL_CTX *ssl, const char *ca)
 {
     int done =
         ca ? SSL_CTX_load_verify_locations(ssl, ca, NULL) : SSL_CTX_set_default_verify_paths(ssl);
@@ -108,7 +108,7 @@ struct tls_context *tls_client_context_create(const char *ca, const char *certif
     context->verifies = verify;
     SSL_CTX_set_verify(context->ssl, verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
     if (verify) {
-        *error = trust(context->ssl, ca);
+        *error = load_ca(context->ssl, ca);
     }
     if (!*error && certificate) {
         *error = load_certificate(context->ssl, certificate, key ? key : certificate);

@@ -131,7 +131,7 @@ static bool prepare_call(struct tls_stream *stream)
     return true;
 }
 
-static int clamp(size_t len)
+static int clamp_length(size_t len)
 {
     return len < INT_MAX ? (int)len : INT_MAX;
 }
@@ -142,7 +142,7 @@ ssize_t tls_stream_read(struct tls_stream *stream, void *to, size_t len)
     if (!prepare_call(stream)) {
         return -1;
     }
-    n = SSL_read(stream->ssl, to, clamp(len));
+    n = SSL_read(stream->ssl, to, clamp_length(len));
     return n > 0 ? n : interpret_result(stream, n);
 }
 
@@ -155,7 +155,7 @@ ssize_t tls_stream_write(struct tls_stream *stream, const void *from, size_t len
     if (!prepare_call(stream)) {
         return -1;
     }
-    n = SSL_write(stream->ssl, from, clamp(len));
+    n = SSL_write(stream->ssl, from, clamp_length(len));
     if (n > 0) {
         return n;
     }

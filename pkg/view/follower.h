@@ -12,7 +12,7 @@
  * the lobby another), for many readers at once. No reader has a queue. One that does not keep up
  * has a place in the list instead; it skips states that were superseded meanwhile (conflation), and
  * gets the next chunk, of bounded size, whenever its output is empty and at most once per
- * event-loop iteration. What the place does not meet (closed entries) makes its owner send the
+ * event-loop iteration. Changes that a cursor does not see (closed entries) make its owner send the
  * whole list again. What all current readers get is encoded once, by the owner.
  *
  * Whole lists and chunks are sent in LOOP_PHASE_STORE, after the changes of the iteration have been
@@ -34,9 +34,11 @@
 struct map_read;
 
 enum follower_state {
-    FOLLOWER_OFF,        /* gets nothing, and is in no list */
-    FOLLOWER_BACKLOGGED, /* is owed the whole list, which cannot be sent yet: it is not complete, it
-                            lacks what the follower wrote itself, or older output waits */
+    FOLLOWER_OFF,         /* gets nothing, and is in no list */
+    FOLLOWER_BACKLOGGED,  /* must be sent the whole list, which is not possible yet: it is not
+                             complete, it  lacks what the follower wrote itself, or older output
+                             waits
+                           */
     FOLLOWER_CATCHING_UP, /* has a place in the list, and gets the next chunk when it can */
     FOLLOWER_CURRENT      /* has been sent everything; gets what each iteration brings */
 };
@@ -97,11 +99,11 @@ void follower_list_serve(struct follower_list *list);
 void follower_list_resume(struct follower_list *list);
 /* What the iteration brought, for the CURRENT ones; those that have a backlog start to catch up. */
 void follower_list_publish(struct follower_list *list, void *changes);
-/* The list is not readable any more: all are owed the whole of it. */
+/* The list is not readable any more: all must be sent the whole of it again. */
 void follower_list_suspend(struct follower_list *list);
 
 void follower_init(struct follower *follower);
-/* It is owed the whole list; follower_list_serve sends it. */
+/* It must be sent the whole list; follower_list_serve does so. */
 void follower_wait(struct follower_list *list, struct follower *follower);
 /* Sends it the whole list now: in LOOP_PHASE_STORE, with a readable list and without a backlog. */
 void follower_restart(struct follower_list *list, struct follower *follower);

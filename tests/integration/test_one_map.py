@@ -51,7 +51,7 @@ def check_directions(t, redis, a, b):
     # Packets of a browser.
     browser.send([id, device, far_browser.token], {"type": "x", "x": 1})
     assert game.wait("packet") == {"from": browser.token, "type": "x", "x": 1} == far_browser.wait_packet()
-    assert browser.wait_error() == ("undeliverable", f"{id}: nobody there takes packets")
+    assert browser.wait_error() == ("undeliverable", f"{id}: no receiver accepts packets")
     # A leaving client is reported to all.
     assert sensor.close(id.encode())
     browser.websocket.close(1000)

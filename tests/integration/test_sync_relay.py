@@ -105,7 +105,7 @@ def test_a_tracker_client_takes_no_packets(t):
     ids = [id for id in one.map if id != one.token]
     one.send(ids, {"type": "hello"})
     one.wait_error(2)
-    assert sorted(one.errors) == sorted(("undeliverable", f"{id}: nobody there takes packets") for id in ids)
+    assert sorted(one.errors) == sorted(("undeliverable", f"{id}: no receiver accepts packets") for id in ids)
     assert [sensor.get_text() for sensor in sensors], "and their stream is as it was"
 
 

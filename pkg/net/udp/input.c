@@ -138,7 +138,6 @@ void udp_read(void *arg, unsigned events)
 {
     struct udp *udp = arg;
 
-    (void)events;
-    for (int64_t round = 0; round < udp->rounds && read_batch(udp); round++)
-        ;
+    for (int64_t round = 0; round < udp->rounds && read_batch(udp); round++) {
+    }
 }

@@ -35,7 +35,6 @@ static ssize_t on_recv(wslay_event_context_ptr context, uint8_t *to, size_t len,
 {
     struct websocket_reader *reader = arg;
     size_t n = reader->input.len < len ? reader->input.len : len;
-    (void)flags;
     if (n == 0) {
         wslay_event_set_error(context, WSLAY_ERR_WOULDBLOCK);
         return -1;
@@ -50,8 +49,6 @@ static ssize_t on_send(wslay_event_context_ptr context, const uint8_t *data, siz
                        void *arg)
 {
     struct websocket_reader *reader = arg;
-    (void)context;
-    (void)flags;
     writer_bytes(reader->reply, (struct bytes){data, len});
     return (ssize_t)len;
 }
@@ -65,7 +62,6 @@ static void on_frame_chunk(wslay_event_context_ptr context,
                            const struct wslay_event_on_frame_recv_chunk_arg *chunk, void *arg)
 {
     struct websocket_reader *reader = arg;
-    (void)context;
     if (!is_control_frame(reader->frame_opcode)) {
         writer_bytes(&reader->message, (struct bytes){chunk->data, chunk->data_length});
     }

@@ -391,8 +391,8 @@ static size_t on_lobby_input(void *arg, struct bytes input)
         return input.len;
     }
     take = lobby_is_json(session) ? read_json_message : read_peer_packet;
-    while (left.len > 0 && is_reading(session) && take(session, &left))
-        ;
+    while (left.len > 0 && is_reading(session) && take(session, &left)) {
+    }
     return input.len - left.len;
 }
 

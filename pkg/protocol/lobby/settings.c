@@ -46,7 +46,7 @@ static const struct config_setting table[] = {
     TEXT(passwords, "", BOTH | CONFIG_SECRET, password_list_check,
          "Passwords of game servers that have names: lines made by trackerctl password."),
     LOBBY(verify, CONFIG_ENUM, "udp", BOTH, 0, 0, "udp|off", NULL,
-          "How a game server proves that it is where it says, before it is listed."),
+          "How a game server proves that it owns its address, before it is listed."),
     TIME(verify_interval, "1s", BOTH, 10, HOUR_MS, "Time between two datagrams to be returned."),
     NUMBER(verify_tries, "5", BOTH, 1, 1000,
            "Datagrams without an answer until a game server is refused."),

@@ -160,7 +160,6 @@ static void on_game_registered(void *arg, enum map_result result, uint64_t versi
 {
     struct q3master_service *service = arg;
 
-    (void)version;
     if (result == MAP_OK) {
         metrics_add(METRIC_Q3MASTER_REGISTERED, 1);
         return;

@@ -61,8 +61,8 @@ static struct q3master_prepared *find_or_add_prepared(struct q3master_port *port
 }
 
 /* The servers that match the query, whose game has been settled. */
-static struct q3master_reply *make(const struct q3master_list *list,
-                                   const struct q3master_query *query)
+static struct q3master_reply *create_reply(const struct q3master_list *list,
+                                           const struct q3master_query *query)
 {
     const struct q3master_reply_options options = {.extended = query->extended, .separated = true};
     struct address *servers = mem_alloc((list->listed_count + 1) * sizeof *servers);
@@ -80,8 +80,8 @@ static struct q3master_reply *make(const struct q3master_list *list,
     return reply;
 }
 
-static void prepare(struct q3master_port *port, struct q3master_prepared *prepared,
-                    struct q3master_query query, uint64_t now)
+static void prepare_reply(struct q3master_port *port, struct q3master_prepared *prepared,
+                          struct q3master_query query, uint64_t now)
 {
     struct bytes registered = {0};
 
@@ -91,7 +91,7 @@ static void prepare(struct q3master_port *port, struct q3master_prepared *prepar
                                         q3games_by_protocol(port->games, query.protocol));
     }
     if (q3games_settle(port->games, &query, registered)) {
-        prepared->reply = make(port->list, &query);
+        prepared->reply = create_reply(port->list, &query);
     }
     prepared->size = prepared->reply ? q3master_reply_size(prepared->reply) : 0;
     prepared->generation = port->list->generation;
@@ -107,7 +107,7 @@ const struct q3master_prepared *q3master_replies_get(struct q3master_port *port,
 
     if (is_new || (prepared->generation != port->list->generation &&
                    now - prepared->made_ms >= (uint64_t)port->settings->refresh)) {
-        prepare(port, prepared, *query, now);
+        prepare_reply(port, prepared, *query, now);
     }
     return prepared;
 }

@@ -46,7 +46,6 @@ static void on_done(void *arg, enum map_result result, uint64_t version)
 {
     struct sync_relay *relay = arg;
     struct sync_session *session = relay->session;
-    (void)version;
     list_remove(&relay->link);
     switch (result) {
     case MAP_OK:
@@ -61,7 +60,7 @@ static void on_done(void *arg, enum map_result result, uint64_t version)
                            "too many packets wait, this one was not sent");
         break;
     default:
-        send_relay_failure(session, relay, SYNC_CODE_UNDELIVERABLE, "nobody there takes packets");
+        send_relay_failure(session, relay, SYNC_CODE_UNDELIVERABLE, "no receiver accepts packets");
         break;
     }
     free(relay);
@@ -129,7 +128,7 @@ static bool may_send_relayed(struct sync_session *session, size_t len)
 bool sync_relay_receive(void *arg, struct bytes from, struct bytes packet)
 {
     struct sync_session *session = arg;
-    (void)from; /* it is in the packet */
+
     if (!may_send_relayed(session, packet.len)) {
         return false;
     }
@@ -142,7 +141,6 @@ void sync_relay_broadcast(struct relay_listener *listener, struct bytes from, st
 {
     struct sync_subscribers *subscribers = list_entry(listener, struct sync_subscribers, listener);
     struct frame *frame;
-    (void)from;
     if (list_is_empty(&subscribers->members)) {
         return;
     }

@@ -198,7 +198,6 @@ bool sync_subscribers_enter(struct sync_session *session, const char **why)
 static void on_sync_reached(void *arg, bool known, bool stale)
 {
     struct sync_session *session = arg;
-    (void)stale;
     session->entering->read = NULL;
     if (!known) {
         sync_session_end_later(session, SYNC_END_UNKNOWN);

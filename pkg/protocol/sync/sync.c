@@ -222,7 +222,6 @@ static const struct map_sink sink = {.silence = on_silence,
 static void on_sync_opened(void *arg, enum map_result result, uint64_t version)
 {
     struct sync_session *session = arg;
-    (void)version;
     if (result == MAP_OK) {
         sync_session_move(session, SYNC_WAITING);
     } else {
@@ -259,7 +258,6 @@ static void open_sync_entry(struct sync_session *session)
 static void on_sync_resumed(void *arg, enum map_result result, uint64_t version)
 {
     struct sync_session *session = arg;
-    (void)version;
     switch (result) {
     case MAP_OK:
         session->entering->is_resumed = true;
@@ -321,8 +319,6 @@ static void on_drained(void *arg)
 static void on_closed(void *arg, unsigned code, enum conn_close_reason reason)
 {
     struct sync_session *session = arg;
-    (void)code;
-    (void)reason;
     leave_sync(session, session->may_resume);
     protocol_service_leave(&session->port->service->common, &session->link);
     free(session);

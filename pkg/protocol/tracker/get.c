@@ -112,7 +112,6 @@ static void on_get_read(void *arg, bool known, bool stale)
     struct tracker_session *session = arg;
     struct tracker_subscribers *subscribers = session->port->subscribers;
     struct map_view *view;
-    (void)stale;
     session->pending->read = NULL;
     view = known ? tracker_subscribers_watch(subscribers) : NULL;
     if (view) {

@@ -167,7 +167,6 @@ void reply_judged(void *arg, enum map_result result, uint64_t version)
     struct tracker_session *session = arg;
     struct pending *pending = session->pending;
     enum reply_kind kind = (enum reply_kind)pending->kinds[pending->first];
-    (void)version;
     switch (kind) {
     case REPLY_OPEN:
     case REPLY_OPEN_SILENT:

@@ -447,7 +447,6 @@ static void on_ended(void *arg)
 static void on_closed(void *arg, enum conn_close_reason reason)
 {
     struct tracker_session *session = arg;
-    (void)reason;
     move_tracker_session(session, TRACKER_ENDED);
     if (session->pending) {
         list_remove(&session->pending->throttled);

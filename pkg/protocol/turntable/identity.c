@@ -192,7 +192,6 @@ static void on_identity_opened(void *arg, enum map_result result, uint64_t versi
 {
     struct turntable_session *session = arg;
     struct bytes id;
-    (void)version;
     if (session->state != TURNTABLE_SESSION_IDENTIFYING) {
         return;
     }
@@ -214,7 +213,8 @@ static void on_identity_opened(void *arg, enum map_result result, uint64_t versi
     turntable_resume_reading(session, STOP_BARRIER);
 }
 
-static void identify(struct turntable_session *session, const struct turntable_message *message)
+static void open_user_entry(struct turntable_session *session,
+                            const struct turntable_message *message)
 {
     struct map_open open = {
         .user = message->user,
@@ -241,7 +241,7 @@ void turntable_identity_idme(struct turntable_session *session,
         }
     } else if (is_allowed(session, message)) {
         session->joined_first = false;
-        identify(session, message);
+        open_user_entry(session, message);
     }
 }
 
@@ -253,7 +253,7 @@ void turntable_identity_join(struct turntable_session *session,
     } else if (is_allowed(session, message)) {
         session->joined_first = true;
         turntable_room_defer_join(session, message);
-        identify(session, message);
+        open_user_entry(session, message);
     }
 }
 

@@ -209,7 +209,6 @@ static struct membership *require_membership(struct turntable_session *session,
 static void on_invite_sent(void *arg, enum map_result result, uint64_t version)
 {
     struct turntable_session *session = arg;
-    (void)version;
     turntable_request_end(session, 1);
     if (result != MAP_OK) {
         turntable_send_result(session, result, "a user may not have been invited", "joingame");
@@ -246,7 +245,6 @@ static void on_room_joined(void *arg, enum map_result result, uint64_t version)
     struct writer request = membership->join_request;
     struct cursor cursor = cursor_over(writer_bytes_written(&request));
     struct bytes room = read_noted_text(&cursor);
-    (void)version;
     membership->join_request = (struct writer){0};
     if (result == MAP_OK) {
         turntable_identity_update_status(session);
@@ -344,7 +342,6 @@ static void on_room_message_judged(void *arg, enum map_result result, uint64_t v
 {
     struct membership *membership = arg;
     struct turntable_session *session = membership->session;
-    (void)version;
     membership->under_way--;
     turntable_request_end(session, 1);
     if (result != MAP_OK) {

@@ -283,8 +283,6 @@ static void on_drained(void *arg)
 static void on_closed(void *arg, unsigned code, enum conn_close_reason reason)
 {
     struct turntable_session *session = arg;
-    (void)code;
-    (void)reason;
     turntable_session_move(session, TURNTABLE_SESSION_CLOSING);
     detach_turntable_session(session);
     protocol_service_leave(&session->port->service->common, &session->link);

@@ -122,7 +122,6 @@ bool turntable_user_relayed(void *arg, struct bytes from, struct bytes packet)
 {
     struct turntable_session *session = arg;
     struct frame *frame;
-    (void)from;
     if (session->state != TURNTABLE_SESSION_IDENTIFIED || turntable_is_over_backlog(session) ||
         !is_json_invitation(session->port->subscribers, packet)) {
         return false;
@@ -140,7 +139,6 @@ static void on_user_broadcast(struct relay_listener *listener, struct bytes from
         list_entry(listener, struct turntable_subscribers, listener);
     struct user *user, *next;
     struct frame *frame;
-    (void)from;
     if (!subscribers->users || !is_json_invitation(subscribers, packet)) {
         return;
     }

@@ -164,7 +164,6 @@ static void on_view_read(void *arg, bool known, bool stale)
     struct whothere_request *request = arg;
     struct turntable_session *session = request->session;
     struct turntable_subscribers *subscribers = session->port->subscribers;
-    (void)stale;
     request->view = NULL;
     free_whothere_request(request);
     if (!known) {
@@ -220,13 +219,10 @@ void turntable_whothere_end(struct turntable_session *session)
 
 static void ignore_view_changes(struct map_watcher *watcher, const struct map_changes *changes)
 {
-    (void)watcher;
-    (void)changes;
 }
 
 static void ignore_view_live(struct map_watcher *watcher)
 {
-    (void)watcher;
 }
 
 void turntable_whothere_begin(struct turntable_subscribers *subscribers)

@@ -26,8 +26,6 @@ static uintptr_t base;
 __attribute__((no_instrument_function)) static int trace_find_base(struct dl_phdr_info *info,
                                                                    size_t size, void *arg)
 {
-    (void)size;
-    (void)arg;
     base = info->dlpi_addr;
     return 1; /* the program itself comes first */
 }
@@ -50,7 +48,6 @@ __attribute__((constructor, no_instrument_function)) static void trace_open(void
 
 __attribute__((no_instrument_function)) void __cyg_profile_func_enter(void *function, void *caller)
 {
-    (void)caller;
     if (!trace || !trace->is_on) {
         return;
     }
@@ -62,6 +59,4 @@ __attribute__((no_instrument_function)) void __cyg_profile_func_enter(void *func
 
 __attribute__((no_instrument_function)) void __cyg_profile_func_exit(void *function, void *caller)
 {
-    (void)function;
-    (void)caller;
 }

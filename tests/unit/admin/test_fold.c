@@ -52,7 +52,6 @@ static void test_folded(void **state)
         {BYTES_LITERAL("\xc0\x80"), BYTES_LITERAL("\xc0\x80")},
         {BYTES_LITERAL("\xe2\x84"), BYTES_LITERAL("\xe2\x84")},
     };
-    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         expect_folded(cases[i].text, cases[i].folded);
     }
@@ -78,7 +77,6 @@ static size_t encode(uint32_t c, uint8_t bytes[4])
 static void test_every_character(void **state)
 {
     size_t changed = 0;
-    (void)state;
     for (uint32_t c = 0; c < 0x110000; c++) {
         uint8_t bytes[4];
         struct writer to = {0};
@@ -122,7 +120,6 @@ static void test_contains(void **state)
         {"\\u12", "12", true, true},
     };
     struct writer scratch = {0};
-    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct bytes text = bytes_from_string(cases[i].text);
         struct bytes wanted = bytes_from_string(cases[i].wanted);

@@ -325,7 +325,6 @@ static void writer_free_may_be_repeated(void **state)
 static void words_are_taken_one_by_one(void **state)
 {
     struct bytes text = BYTES_LITERAL("one  three 4");
-    (void)state;
     assert_true(bytes_equal(bytes_next_word(&text), BYTES_LITERAL("one")));
     assert_true(bytes_equal(bytes_next_word(&text), BYTES_LITERAL("")));
     assert_true(bytes_equal(bytes_next_word(&text), BYTES_LITERAL("three")));
@@ -337,7 +336,6 @@ static void words_are_taken_one_by_one(void **state)
 
 static void leading_digits_are_a_number(void **state)
 {
-    (void)state;
     assert_int_equal(bytes_decimal(BYTES_LITERAL("")), 0);
     assert_int_equal(bytes_decimal(BYTES_LITERAL("x1")), 0);
     assert_int_equal(bytes_decimal(BYTES_LITERAL("12 x")), 12);

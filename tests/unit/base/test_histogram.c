@@ -19,7 +19,6 @@ static struct histogram *make(void)
 static void test_empty(void **state)
 {
     struct histogram *h = make();
-    (void)state;
     assert_int_equal(histogram_percentile(h, 50), 0);
     assert_int_equal(histogram_percentile(h, 100), 0);
     free(h);
@@ -31,7 +30,6 @@ static void test_single_values(void **state)
                                       256,        257,        1000,  65535,      65536,
                                       999999,     1ull << 31, 12345, 1ull << 32, (1ull << 39) + 1,
                                       1ull << 40, UINT64_MAX};
-    (void)state;
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         struct histogram *h = make();
         histogram_record(h, values[i]);
@@ -45,7 +43,6 @@ static void test_single_values(void **state)
 
 static void test_bounded_error(void **state)
 {
-    (void)state;
     for (uint64_t value = 1; value < 1ull << 40; value += value / 3 + 1) {
         struct histogram *h = make();
         uint64_t found;
@@ -68,7 +65,6 @@ static void test_percentiles(void **state)
         uint64_t wanted;
     } cases[] = {{0, 1}, {1, 1}, {50, 50}, {90, 90}, {99, 99}, {99.9, 100}, {100, 100}};
     struct histogram *h = make();
-    (void)state;
     for (uint64_t value = 100; value > 0; value--) {
         histogram_record(h, value);
     }
@@ -85,7 +81,6 @@ static void test_add(void **state)
 {
     struct histogram *parts[2] = {make(), make()};
     struct histogram *whole = make();
-    (void)state;
     for (uint64_t i = 0; i < 5000; i++) {
         histogram_record(parts[i % 2], i * i);
         histogram_record(whole, i * i);

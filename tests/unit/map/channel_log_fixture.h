@@ -16,7 +16,6 @@ struct channel_log {
 
 static inline void channel_log_subscribed(void *arg, struct bytes channel)
 {
-    (void)channel;
     ((struct channel_log *)arg)->subscribed++;
 }
 

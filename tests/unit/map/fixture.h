@@ -108,7 +108,6 @@ static const struct map_callbacks front_callbacks = {.fatal = front_fatal,
 
 static inline void world_on_up(void *arg, const char *run_id)
 {
-    (void)run_id;
     ((struct world *)arg)->link_up = true;
 }
 

@@ -65,7 +65,6 @@ static void check_count(struct world *world)
 static void on_any(void *arg, enum map_result result, uint64_t version)
 {
     struct run *run = arg;
-    (void)version;
     if (result == MAP_LIMIT) {
         run->refused++;
     }

@@ -415,7 +415,6 @@ static void test_silence_of_a_unix_socket(void **state)
 
 static void test_reason_names(void **state)
 {
-    (void)state;
     assert_string_equal(conn_close_reason_name(CONN_CLOSE_PEER), "peer");
     assert_string_equal(conn_close_reason_name(CONN_CLOSE_WRITE), "write_timeout");
     assert_string_equal(conn_close_reason_name(CONN_CLOSE_LOCAL), "local");

@@ -8,14 +8,12 @@ static struct certificates files;
 
 static int make_files(void **state)
 {
-    (void)state;
     certificates_create(&files);
     return 0;
 }
 
 static int remove_files(void **state)
 {
-    (void)state;
     certificates_remove(&files);
     return 0;
 }

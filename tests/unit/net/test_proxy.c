@@ -110,7 +110,6 @@ static void expect_source(const struct proxy_header *header, const char *source)
 
 static void test_good_headers(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         uint8_t bytes[512];
         struct proxy_header header;
@@ -135,7 +134,6 @@ static void test_good_headers(void **state)
 
 static void test_bad_headers(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct proxy_header header;
         enum proxy_result result =
@@ -154,7 +152,6 @@ static void test_unix_client(void **state)
 {
     uint8_t bytes[16 + 216] = SIGNATURE "\x21\x31\x00\xd8";
     struct proxy_header header;
-    (void)state;
     assert_int_equal(proxy_parse((struct bytes){bytes, sizeof bytes - 1}, &header), PROXY_MORE);
     assert_int_equal(proxy_parse((struct bytes){bytes, sizeof bytes}, &header), PROXY_DONE);
     assert_true(header.has_source);
@@ -166,7 +163,6 @@ static void test_largest_header(void **state)
     static uint8_t bytes[PROXY_MAX_SIZE] = SIGNATURE "\x21\x00";
     struct proxy_header header;
     size_t len = sizeof bytes - 16;
-    (void)state;
     bytes[14] = (uint8_t)(len >> 8);
     bytes[15] = (uint8_t)len;
     assert_int_equal(proxy_parse((struct bytes){bytes, sizeof bytes - 1}, &header), PROXY_MORE);
@@ -297,7 +293,6 @@ static void test_proxy_from(void **state)
 static void test_prefix_lists(void **state)
 {
     struct address address;
-    (void)state;
     assert_true(address_parse_ip("10.1.2.3", &address));
     assert_null(prefixes_check(""));
     assert_null(prefixes_check(" , ,, "));

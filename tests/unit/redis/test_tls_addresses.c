@@ -9,8 +9,6 @@
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
                 struct addrinfo **found)
 {
-    (void)node;
-    (void)service;
     if ((hints->ai_flags & AI_NUMERICHOST) != 0) {
         return EAI_NONAME;
     }

@@ -18,7 +18,6 @@ struct taker {
 
 static inline uint64_t taker_silence(void *arg)
 {
-    (void)arg;
     return 0;
 }
 
@@ -80,7 +79,6 @@ struct outcome {
 static inline void outcome_done(void *arg, enum map_result result, uint64_t version)
 {
     struct outcome *outcome = arg;
-    (void)version;
     outcome->answers++;
     outcome->results[result]++;
     outcome->last = result;

@@ -426,7 +426,7 @@ static void test_an_operator_sends_a_packet(void **state)
     assert_string_equal(request(world, &answers, text), "7 ok sent");
     assert_true(taker_got(&far, ":{\"type\": \"x\"};"));
     assert_string_equal(request(world, &answers, "send main nobody {}"),
-                        "7 error there is no such id, or its protocol takes no packets");
+                        "7 error there is no such id, or its protocol does not accept packets");
     assert_string_equal(request(world, &answers, "send none nobody {}"),
                         "7 error a space and an id are expected");
     assert_string_equal(request(world, &answers, "send"), "7 error a space and an id are expected");

@@ -61,7 +61,6 @@ static inline void guest_record_users(struct guest *guest, const char *kind, str
 
 static inline void service_said(void *arg, struct room *room, struct bytes message)
 {
-    (void)arg;
     EACH_ACTIVE(guest, room)
     {
         guest->received_messages++;
@@ -74,7 +73,6 @@ static inline void service_said(void *arg, struct room *room, struct bytes messa
 static inline void service_changed(void *arg, struct room *room, const struct bytes *joined,
                                    size_t joined_count, const struct bytes *left, size_t left_count)
 {
-    (void)arg;
     assert_true(joined_count + left_count > 0);
     EACH_ACTIVE(guest, room)
     {
@@ -90,7 +88,6 @@ static inline void service_changed(void *arg, struct room *room, const struct by
 static inline void service_entered(void *arg, struct room *room, struct room_member *member)
 {
     struct guest *guest = member->arg;
-    (void)arg;
     assert_true(member->active);
     guest->entered++;
     guest_record_users(guest, "*", room);
@@ -98,7 +95,6 @@ static inline void service_entered(void *arg, struct room *room, struct room_mem
 
 static inline void service_lost(void *arg, struct room *room, struct room_member *member)
 {
-    (void)arg;
     EACH_ACTIVE(guest, room)
     {
         if (member && member->arg != guest) {
@@ -151,7 +147,6 @@ static inline void guest_come(struct hotel *hotel, struct guest *guest, size_t w
 static inline void guest_joined(void *arg, enum map_result result, uint64_t version)
 {
     struct guest *guest = arg;
-    (void)version;
     guest->answers++;
     guest->result = result;
     if (result != MAP_OK) {
@@ -179,7 +174,6 @@ static inline void guest_join(struct hotel *hotel, struct guest *guest, const ch
 static inline void guest_said(void *arg, enum map_result result, uint64_t version)
 {
     struct guest *guest = arg;
-    (void)version;
     guest->says++;
     guest->oks += result == MAP_OK;
     guest->say_result = result;

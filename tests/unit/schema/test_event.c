@@ -15,7 +15,6 @@
 
 static void test_a_message_with_two_events(void **state)
 {
-    (void)state;
     const char *body = "5 5\nstatehello8 4\nprotocoltest";
     char message_text[256];
     int len =
@@ -44,7 +43,6 @@ static void test_a_message_with_two_events(void **state)
 
 static void test_malformed_headers_are_refused(void **state)
 {
-    (void)state;
     static const char *const bad[] = {
         "",
         "1",
@@ -63,7 +61,6 @@ static void test_malformed_headers_are_refused(void **state)
 
 static void test_malformed_events_are_refused(void **state)
 {
-    (void)state;
     static const char *const bad[] = {
         "open",           "open 3",         "open 3 0 0",   "open 3 0 0\nab",
         "open 3 0 9\nab", "open -1 0 0\nx", "open a 0 0\n", "open 18446744073709551615 1 1\nx",
@@ -82,7 +79,6 @@ static void test_malformed_events_are_refused(void **state)
 
 static void test_unknown_operations_are_passed_over(void **state)
 {
-    (void)state;
     struct event_message message;
     struct event event;
     bool bad;
@@ -94,7 +90,6 @@ static void test_unknown_operations_are_passed_over(void **state)
 
 static void test_deleted_fields_differ_from_empty_ones(void **state)
 {
-    (void)state;
     struct bytes body = BYTES_LITERAL("3 -\np:a3 0\np:b3 1\np:c-"), field, value;
     assert_true(event_field(&body, &field, &value));
     assert_true(bytes_equal(field, BYTES_LITERAL("p:a")));
@@ -116,7 +111,6 @@ static void test_deleted_fields_differ_from_empty_ones(void **state)
 
 static void test_bodies_cut_short_end(void **state)
 {
-    (void)state;
     struct bytes body = BYTES_LITERAL("5 5\nstatehel"), field, value;
     assert_false(event_field(&body, &field, &value));
 }

@@ -11,7 +11,6 @@
 
 static void test_bodies_are_put_together(void **state)
 {
-    (void)state;
     struct writer body = {0};
     struct bytes value;
     fields_set(&body, BYTES_LITERAL("p:a"), BYTES_LITERAL("1"));
@@ -39,7 +38,6 @@ static void test_bodies_are_put_together(void **state)
 
 static void test_an_update_is_merged_into_the_known_fields(void **state)
 {
-    (void)state;
     struct bytes known = BYTES_LITERAL("3 1\np:a13 1\np:b24 1\nnodex");
     struct fields_merged merged;
 
@@ -63,7 +61,6 @@ static void test_an_update_is_merged_into_the_known_fields(void **state)
 
 static void test_deletions_are_merged(void **state)
 {
-    (void)state;
     struct bytes known = BYTES_LITERAL("3 1\np:a13 1\np:b2"),
                  body = BYTES_LITERAL("3 -\np:a3 -\np:c");
     struct fields_merged merged;
@@ -81,7 +78,6 @@ static void test_deletions_are_merged(void **state)
 
 static void test_a_whole_body_replaces_the_known_fields(void **state)
 {
-    (void)state;
     struct bytes known = BYTES_LITERAL("3 1\np:a15 1\nsince7");
     struct fields_merged merged;
 
@@ -99,7 +95,6 @@ static void test_a_whole_body_replaces_the_known_fields(void **state)
 
 static void test_names_of_the_map_are_not_free(void **state)
 {
-    (void)state;
     static const char *const kept[] = {"state",   "version", "protocol", "node",   "session",
                                        "address", "since",   "user",     "status", "resume"};
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
@@ -111,7 +106,6 @@ static void test_names_of_the_map_are_not_free(void **state)
 
 static void test_names_of_statuses(void **state)
 {
-    (void)state;
     enum map_status status;
     for (int i = MAP_OFFLINE; i <= MAP_BUSY; i++) {
         assert_true(

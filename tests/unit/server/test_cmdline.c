@@ -67,7 +67,6 @@ static char *parse(struct cmdline *cmdline, const char *const *arguments)
 
 static void test_good(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         struct cmdline cmdline;
         assert_null(parse(&cmdline, good[i].arguments));
@@ -101,7 +100,6 @@ static void test_bad(void **state)
         {{"--check=yes"}, "--check takes no value"},
         {{""}, "unknown option"},
     };
-    (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct cmdline cmdline;
         char *error = parse(&cmdline, bad[i].arguments);
@@ -119,7 +117,6 @@ static void test_usage(void **state)
 {
     static const char *const names[] = {"--config", "--node",   "--redis", "--listen", "--set",
                                         "--check",  "--sample", "--help",  "--version"};
-    (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         assert_non_null(strstr(cmdline_usage, names[i]));
     }

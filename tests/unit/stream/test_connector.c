@@ -32,7 +32,6 @@ static atomic_bool hangs;
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
                 struct addrinfo **found)
 {
-    (void)service;
     if ((hints->ai_flags & AI_NUMERICHOST) != 0) {
         struct sockaddr_in *address = mem_zalloc(1, sizeof *address);
 

@@ -23,7 +23,6 @@ static struct certificates files;
 
 static int set_up(void **state)
 {
-    (void)state;
     random_init();
     (void)signal(SIGPIPE, SIG_IGN);
     certificates_create(&files);
@@ -32,7 +31,6 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    (void)state;
     certificates_remove(&files);
     return 0;
 }
@@ -111,7 +109,6 @@ static void test_bytes_both_ways(void **state)
 {
     struct pair pair;
     char got[64];
-    (void)state;
     open_plain_pair(&pair);
     assert_int_equal(tls_stream_handshake(pair.server), -1);
     assert_int_equal(errno, EAGAIN);
@@ -133,7 +130,6 @@ static void test_pending_bytes(void **state)
 {
     struct pair pair;
     char got[64];
-    (void)state;
     open_plain_pair(&pair);
     expect_handshake(&pair);
     assert_int_equal(tls_stream_write(pair.client, "hello", 5), 5);
@@ -149,7 +145,6 @@ static void test_end_of_stream(void **state)
 {
     struct pair pair;
     char got[64];
-    (void)state;
     open_plain_pair(&pair);
     expect_handshake(&pair);
     assert_int_equal(tls_stream_write(pair.client, "bye", 3), 3);
@@ -174,7 +169,6 @@ static void test_full_socket(void **state)
     size_t sent = 0, received = 0;
     bool was_full = false;
     struct pair pair;
-    (void)state;
     for (size_t i = 0; i < SIZE; i++) {
         bytes[i] = (uint8_t)(i * 31 + i / 255);
     }
@@ -218,7 +212,6 @@ static void test_names(void **state)
         {"localhost", true, true},  {"127.0.0.1", true, true},    {"example.org", true, false},
         {"127.0.0.2", true, false}, {"example.org", false, true}, {NULL, true, true},
     };
-    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *error = NULL;
         int server, client;
@@ -242,7 +235,6 @@ static void test_unknown_authority(void **state)
     char *error = NULL;
     int server, client;
     struct pair pair;
-    (void)state;
     open_pair(&pair,
               must(tls_server_context_create(files.server, files.server_key, NULL, &error), error),
               must(tls_client_context_create(files.other_ca, NULL, NULL, true, &error), error),
@@ -264,7 +256,6 @@ static void test_client_certificates(void **state)
     struct pair pair;
     ssize_t n;
     int server, client;
-    (void)state;
     for (int with = 0; with < 2; with++) {
         open_pair(&pair,
                   must(tls_server_context_create(files.server, files.server_key, files.ca, &error),
@@ -290,7 +281,6 @@ static void test_not_tls_at_all(void **state)
 {
     static const char *const texts[] = {"GET / HTTP/1.1\r\n\r\n", "\x2a\x01\x00\x04\x03zzz",
                                         "\x16\x03\x01\xff\xff\x01\xff\xff\xff"};
-    (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct pair pair;
         open_plain_pair(&pair);
@@ -306,7 +296,6 @@ static void test_not_tls_at_all(void **state)
 static void test_peer_gone_in_the_handshake(void **state)
 {
     struct pair pair;
-    (void)state;
     open_plain_pair(&pair);
     assert_int_equal(tls_stream_handshake(pair.client), -1);
     assert_int_equal(errno, EAGAIN);
@@ -332,7 +321,6 @@ static void test_bad_files(void **state)
         {files.server, files.server_key, files.server_key, "authority"},
     };
     char *error;
-    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         assert_null(
             tls_server_context_create(cases[i].certificate, cases[i].key, cases[i].ca, &error));
@@ -353,7 +341,6 @@ static void test_contexts_are_counted(void **state)
 {
     struct pair pair;
     struct tls_context *context;
-    (void)state;
     open_plain_pair(&pair);
     /* The streams hold theirs. */
     context = tls_context_ref(pair.contexts[0]);

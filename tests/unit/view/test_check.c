@@ -258,7 +258,6 @@ static void check_delays(const struct crowd *crowd, uint64_t least_ms, uint64_t 
 static void test_snapshots_of_a_new_epoch_are_spread_over_a_quarter_of_the_grace(void **state)
 {
     struct crowd crowd;
-    (void)state;
     crowd_open(&crowd);
     for (unsigned round = 0; round < ROUNDS; round++) {
         uint64_t last_ms[FRONTS], epoch = UINT64_C(0x0123456789abcde0) + round;
@@ -281,7 +280,6 @@ static void test_snapshots_of_a_new_epoch_are_spread_over_a_quarter_of_the_grace
 static void test_snapshots_of_a_new_subscription_are_spread_over_the_interval(void **state)
 {
     struct crowd crowd;
-    (void)state;
     crowd_open(&crowd);
     for (unsigned round = 1; round <= ROUNDS; round++) {
         uint64_t last_ms[FRONTS];

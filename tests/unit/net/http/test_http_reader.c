@@ -94,7 +94,6 @@ static void expect_bytes(struct bytes bytes, const char *text)
 
 static void test_good(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         const struct good *g = &good[i];
         size_t len = strlen(g->text);
@@ -227,7 +226,6 @@ static const struct {
 
 static void test_bad(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         size_t len = strlen(bad[i].text);
         for (size_t cut = 0; cut <= len; cut++) {
@@ -262,7 +260,6 @@ static void expect_status(const char *start, const char *repeated, size_t len, i
 
 static void test_limits(void **state)
 {
-    (void)state;
     expect_status("GET /", "a", 511, 0);
     expect_status("GET /", "a", 512, 414);
     expect_status("GET / HTTP/1.1\r\nA: ", "a", 511, 0);
@@ -280,7 +277,6 @@ static void test_limit_lowered_meanwhile(void **state)
     struct http_settings lower = settings;
     struct http_reader reader = {0};
     enum http_result result;
-    (void)state;
     (void)http_reader_feed(&reader, &settings, bytes_from_string(text), &result);
     assert_int_equal(result, HTTP_MORE);
     lower.max_header = 20;
@@ -296,7 +292,6 @@ static void test_headers(void **state)
                                "x-one: second\r\n\r\n";
     struct http_reader reader = {0};
     enum http_result result;
-    (void)state;
     (void)http_reader_feed(&reader, &settings, bytes_from_string(text), &result);
     assert_int_equal(result, HTTP_DONE);
     expect_bytes(http_reader_header(&reader, "host"), "a");
@@ -316,7 +311,6 @@ static void test_query(void **state)
     struct http_reader reader = {0};
     enum http_result result;
     struct bytes first;
-    (void)state;
     (void)http_reader_feed(&reader, &settings, bytes_from_string(text), &result);
     assert_int_equal(result, HTTP_DONE);
     first = http_reader_query(&reader, "a");
@@ -344,7 +338,6 @@ static void test_refused_at_once(void **state)
         {"GET\n", "GET", ""},
         {"\xff\n", "", ""},
     };
-    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct http_reader reader = {0};
         enum http_result result;
@@ -363,7 +356,6 @@ static void test_continue(void **state)
     char whole[200];
     struct http_reader reader = {0};
     enum http_result result;
-    (void)state;
     assert_int_equal(http_reader_feed(&reader, &settings, bytes_from_string(head), &result),
                      sizeof head - 1);
     assert_int_equal(result, HTTP_MORE);
@@ -382,7 +374,6 @@ static void test_continue(void **state)
 
 static void test_texts(void **state)
 {
-    (void)state;
     assert_string_equal(http_status_text(200), "OK");
     assert_string_equal(http_status_text(431), "Request Header Fields Too Large");
     assert_string_equal(http_status_text(299), "Unknown");
@@ -419,7 +410,6 @@ static void test_accepted_codings(void **state)
         {"gzip;q=0.5555", NULL, false},
         {"gzip;q=-1", NULL, false},
     };
-    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct http_accept accept = {0};
         http_accept_read(&accept, bytes_from_string(cases[i].first), "gzip");

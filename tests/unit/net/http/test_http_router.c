@@ -51,7 +51,6 @@ static void test_router(void **state)
     static char ready[] = "ready", all[] = "all", one[] = "one", del[] = "del", any[] = "any",
                 me[] = "me";
     struct http_router *router = http_router_create();
-    (void)state;
     expect_route(router, "GET", "/", NULL, "");
     http_router_add(router, "GET", "/readyz", handle, ready);
     http_router_add(router, "GET", "/clients/*", handle, all);

@@ -37,7 +37,6 @@ static void test_members(void **state)
         {"", ""},
         {"{", ""},
     };
-    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct bytes rest = B(cases[i].object), name, value;
         struct writer text = {0};
@@ -63,7 +62,6 @@ static void test_what_is_no_object(void **state)
         "{\"a\":\"",  "{\"a\":\"\\", "[1,2]",           "\"\"\"\"",
         ",\"a\":1",   "{\"a\":1,",   "{\"a\":1,\"b\":", "{\"a\":[",
         "{\"a\":[\"", "{\"a\":[}",   "{\"a\":]",        "{\"a\":{\"b\":[1}}"};
-    (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct bytes text = B(texts[i]), rest = text, name, value;
         while (sync_member_next(&rest, &name, &value)) {
@@ -92,7 +90,6 @@ static void test_changes(void **state)
         {"{\"a\":{\"b\":1,\"c\":2},\"c\":3}", "{\"a\":{\"b\":1},\"c\":3}", "\"a\""},
         {"{\"a\":1,\"b\":2}", "{\"b\":3,\"c\":4}", "\"b\"\"c\"\"a\""},
     };
-    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct writer names = {0};
         sync_names_add_changes(&names, B(cases[i].before), B(cases[i].after));
@@ -105,7 +102,6 @@ static void test_names(void **state)
     struct writer names = {0};
     struct bytes rest, name;
     size_t count = 0;
-    (void)state;
     sync_names_add(&names, B("\"a\"\"b\\\"\""));
     sync_names_add(&names, B("\"b\\\"\"\"c\"\"a\"\"\""));
     assert_true(sync_names_have(writer_bytes_written(&names), B("\"c\"")));
@@ -130,7 +126,6 @@ static void test_values_of_names(void **state)
         {"{}", "\"a\"", "{\"a\":null}"},
         {"{\"a\":[1,2],\"b\":{\"c\":{}}}", "\"b\"\"c\"", "{\"b\":{\"c\":{}},\"c\":null}"},
     };
-    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct writer text = {0};
         sync_members_write(&text, B(cases[i].object), B(cases[i].names));

@@ -99,7 +99,6 @@ static const struct iteration_case iterations[] = {
 
 static void test_ranges(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < sizeof iterations / sizeof *iterations; i++) {
         struct tracker_iteration iteration;
         encode(&iteration, &iterations[i]);
@@ -115,7 +114,6 @@ static void test_a_reader_without_packets_gets_all_in_one(void **state)
     const struct iteration_case c = {"", {0, 1, 0, -1, 1}, 5};
     struct tracker_iteration iteration;
     struct received received = {.iteration = &iteration};
-    (void)state;
     encode(&iteration, &c);
     assert_int_equal(iteration_ranges(&iteration, owner(3), receive, &received), 5);
     assert_int_equal(received.calls, 1);
@@ -133,7 +131,6 @@ static void test_what_does_not_fit_is_left_out_and_counted(void **state)
                  {252, 0, false}, {1, 250, true},   {1, 251, false}, {255, 0, false},
                  {7, 300, false}, {7, 65536, false}};
     uint8_t *memory = calloc(1, 65536);
-    (void)state;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         struct tracker_iteration iteration = {.frame = NULL};
         struct writer scratch = {0};
