@@ -243,7 +243,7 @@ void json_close(struct writer *to, char bracket)
     writer_u8(to, (uint8_t)bracket);
 }
 
-static void write_base64(struct writer *to, struct bytes text)
+static void write_cell_base64(struct writer *to, struct bytes text)
 {
     size_t len = sodium_base64_encoded_len(text.len, sodium_base64_VARIANT_ORIGINAL);
     char *encoded = mem_alloc(len);
@@ -259,7 +259,7 @@ void json_bytes_named(struct writer *to, struct bytes name, struct bytes text)
         escape_json(to, text);
     } else {
         begin_named(to, name, "64");
-        write_base64(to, text);
+        write_cell_base64(to, text);
     }
 }
 

@@ -245,7 +245,7 @@ static void queue_handshake_command(struct redis_link *link, redis_callback call
         count, args);
 }
 
-static void send_ping(struct redis_link *link)
+static void send_redis_ping(struct redis_link *link)
 {
     const struct bytes ping = BYTES_LITERAL("PING");
 
@@ -257,7 +257,7 @@ static const char *first_text_of(const char *a, const char *b)
     return a ? a : b ? b : "";
 }
 
-static void send_auth(struct redis_link *link)
+static void send_redis_auth(struct redis_link *link)
 {
     const char *user = first_text_of(link->target->user, link->settings->user);
     const char *password = first_text_of(link->target->password, link->settings->password);
@@ -274,7 +274,7 @@ static void send_auth(struct redis_link *link)
     queue_handshake_command(link, auth_replied, true, count, args);
 }
 
-static void send_select(struct redis_link *link)
+static void send_redis_select(struct redis_link *link)
 {
     char number[16];
 
@@ -304,7 +304,7 @@ void redis_link_identify_again(struct redis_link *link)
 {
     if (link->state == LINK_HANDSHAKING) {
         request_info(link);
-        send_ping(link);
+        send_redis_ping(link);
     }
 }
 
@@ -312,8 +312,8 @@ void redis_link_handshake(struct redis_link *link)
 {
     char *name = mem_format("tracker-%s", link->name);
 
-    send_auth(link);
-    send_select(link);
+    send_redis_auth(link);
+    send_redis_select(link);
     queue_handshake_command(link, name_replied, false, 3,
                             (struct bytes[]){BYTES_LITERAL("CLIENT"), BYTES_LITERAL("SETNAME"),
                                              bytes_from_string(name)});
@@ -322,7 +322,7 @@ void redis_link_handshake(struct redis_link *link)
         queue_handshake_command(link, memory_replied, false, 2,
                                 (struct bytes[]){BYTES_LITERAL("INFO"), BYTES_LITERAL("memory")});
     }
-    send_ping(link);
+    send_redis_ping(link);
     free(name);
 }
 
@@ -337,6 +337,6 @@ void redis_link_handshake_timer(struct redis_link *link)
     if (link->guide) {
         redis_link_identify_again(link); /* it may be another server by now */
     } else {
-        send_ping(link);
+        send_redis_ping(link);
     }
 }
