@@ -1,8 +1,8 @@
 /*
  * renewal: the keys of owned entries are renewed while their connections are active.
  *
- * A key outlives the silence that ends its connection by a little, so that it is in Redis as long
- * as the connection is. A session that has been silent for client.ttl ends.
+ * A key outlives the idle time that ends its connection by a little, so that it is in Redis as long
+ * as the connection is. A session that has been idle for client.ttl ends.
  */
 #include "map/renewal_private.h"
 
@@ -22,7 +22,7 @@
 #include "redis/redis.h"
 #include "schema/keys.h"
 
-/* By how much a key outlives the silence that ends its connection: a part of client.ttl, within
+/* By how much a key outlives the idle time that ends its connection: a part of client.ttl, within
  * these bounds. */
 #define SPARE_PART   4
 #define SPARE_MIN_MS 500
@@ -123,7 +123,7 @@ static void send_renewal(struct partition *partition, const struct owned *owned,
     writer_free(&key);
 }
 
-/* The TTL for the key of a client whose connection ends after that much more silence. */
+/* The TTL for the key of a client whose connection ends after that much more idle time. */
 static uint64_t ttl_for(uint64_t left, uint64_t ttl)
 {
     uint64_t spare = ttl / SPARE_PART;
@@ -142,8 +142,8 @@ static void renew_or_end(struct partition *partition, struct owned *owned)
 {
     struct map_session *session = owned->session;
     uint64_t ttl = (uint64_t)partition->map->settings->client_ttl;
-    uint64_t silence = session->sink->silence(session->arg);
-    uint64_t left = silence < ttl ? ttl - silence : 0;
+    uint64_t idle_ms = session->sink->idle_ms(session->arg);
+    uint64_t left = idle_ms < ttl ? ttl - idle_ms : 0;
     if (left == 0) {
         session_close_all(session, MAP_END_SILENT); /* frees owned */
         return;

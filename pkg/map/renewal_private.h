@@ -21,7 +21,7 @@ struct renewals {
 void renewal_init(struct renewals *renewals);
 /* The key has just been given the whole of client.ttl. */
 void renewal_begin(struct partition *partition, struct owned *owned);
-/* Renews what is due, and ends what has been silent for too long. */
+/* Renews what is due, and ends what has been idle for too long. */
 void renewal_tick(struct partition *partition, uint64_t now_ms);
 
 #endif

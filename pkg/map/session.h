@@ -47,7 +47,7 @@ enum map_end {
 
 struct map_sink {
     /* For how long no traffic of the peer has been received, ms. */
-    uint64_t (*silence)(void *arg);
+    uint64_t (*idle_ms)(void *arg);
     /* Closes the connection, which ends the session (map_session_end) as always. */
     void (*end)(void *arg, enum map_end why);
     /* Whether the peer has ended the connection, even if that has not been read yet. NULL: it has

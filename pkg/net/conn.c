@@ -328,28 +328,28 @@ bool conn_peer_is_gone(const struct conn *conn)
     return poll(&look, 1, 0) > 0 && (look.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
-uint64_t conn_silence_ms(const struct conn *conn)
+uint64_t conn_idle_ms(const struct conn *conn)
 {
-    uint64_t silence = net_elapsed_ms(conn->listener->net, conn->last_received);
+    uint64_t idle_ms = net_elapsed_ms(conn->listener->net, conn->last_received);
     struct tcp_info info;
     socklen_t len = sizeof info;
     if (conn->fd < 0 || answers_pings(conn)) {
-        return silence;
+        return idle_ms;
     }
     /* On the same machine: the kernel reports the end of a peer at once. */
     if (!conn->listener->socket.is_tcp) {
         return 0;
     }
     if (getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0) {
-        return silence;
+        return idle_ms;
     }
-    if (info.tcpi_last_ack_recv < silence) {
-        silence = info.tcpi_last_ack_recv;
+    if (info.tcpi_last_ack_recv < idle_ms) {
+        idle_ms = info.tcpi_last_ack_recv;
     }
-    if (info.tcpi_last_data_recv < silence) {
-        silence = info.tcpi_last_data_recv;
+    if (info.tcpi_last_data_recv < idle_ms) {
+        idle_ms = info.tcpi_last_data_recv;
     }
-    return silence;
+    return idle_ms;
 }
 
 bool conn_is_open(const struct conn *conn)

@@ -108,7 +108,7 @@ const char *conn_peer_text(const struct conn *conn);
  * peer at once. Of a WebSocket peer, which is sent pings, only bytes count, unless it has a backlog
  * or is not being read from.
  */
-uint64_t conn_silence_ms(const struct conn *conn);
+uint64_t conn_idle_ms(const struct conn *conn);
 /* Whether the peer has ended its half, or the connection is broken; bytes that it sent before may
  * still wait to be read. Asks the kernel. */
 bool conn_peer_is_gone(const struct conn *conn);

@@ -33,8 +33,8 @@ static uint64_t websocket_check_due_in(const struct websocket *websocket)
     const struct websocket_settings *settings = port->settings;
     uint64_t ping =
         time_left(settings->ping_interval, net_elapsed_ms(port->net, websocket->pinged));
-    uint64_t silence = time_left(settings->timeout, conn_silence_ms(websocket->conn));
-    uint64_t left = ping < silence ? ping : silence;
+    uint64_t idle_ms = time_left(settings->timeout, conn_idle_ms(websocket->conn));
+    uint64_t left = ping < idle_ms ? ping : idle_ms;
     return left < SPAN_MS ? left : SPAN_MS;
 }
 
@@ -43,7 +43,7 @@ static void websocket_check(struct websocket *websocket)
     struct websocket_port *port = websocket->port;
     const struct websocket_settings *settings = port->settings;
     struct conn *conn = websocket->conn;
-    if (settings->timeout > 0 && conn_silence_ms(conn) >= (uint64_t)settings->timeout) {
+    if (settings->timeout > 0 && conn_idle_ms(conn) >= (uint64_t)settings->timeout) {
         websocket_give_up(websocket, CONN_CLOSE_SILENT);
         return;
     }

@@ -28,11 +28,11 @@ static struct bytes game_id(const struct game *game)
 
 /* The map's side. */
 
-static uint64_t on_silence(void *arg)
+static uint64_t on_idle_ms(void *arg)
 {
     const struct game *game = arg;
 
-    return conn_silence_ms(game->session->conn);
+    return conn_idle_ms(game->session->conn);
 }
 
 static void on_listing_end(void *arg, enum map_end why)
@@ -58,7 +58,7 @@ static bool on_is_gone(void *arg)
 }
 
 static const struct map_sink sink = {
-    .silence = on_silence, .end = on_listing_end, .is_gone = on_is_gone};
+    .idle_ms = on_idle_ms, .end = on_listing_end, .is_gone = on_is_gone};
 
 /* The same for every login with the same password's name, address and port. No client's secret has
  * this form: those of other protocols are hashes. The caller frees. */

@@ -155,10 +155,10 @@ static void refuse_sync_entry(struct sync_session *session, const char *why)
 
 /* The map's side of a session. */
 
-static uint64_t on_silence(void *arg)
+static uint64_t on_idle_ms(void *arg)
 {
     struct sync_session *session = arg;
-    return conn_silence_ms(websocket_conn(session->websocket));
+    return conn_idle_ms(websocket_conn(session->websocket));
 }
 
 void sync_session_end_later(struct sync_session *session, enum sync_end why)
@@ -212,7 +212,7 @@ static bool on_is_gone(void *arg)
     return conn_peer_is_gone(websocket_conn(session->websocket));
 }
 
-static const struct map_sink sink = {.silence = on_silence,
+static const struct map_sink sink = {.idle_ms = on_idle_ms,
                                      .end = on_sync_entry_end,
                                      .is_gone = on_is_gone,
                                      .relayed = sync_relay_receive};

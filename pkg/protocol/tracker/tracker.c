@@ -162,10 +162,10 @@ void tracker_check_end(struct tracker_session *session)
 
 /* The map's side of a session. */
 
-static uint64_t on_silence(void *arg)
+static uint64_t on_idle_ms(void *arg)
 {
     struct tracker_session *session = arg;
-    return conn_silence_ms(session->conn);
+    return conn_idle_ms(session->conn);
 }
 
 static void on_tracker_entry_end(void *arg, enum map_end why)
@@ -200,7 +200,7 @@ static bool on_is_gone(void *arg)
 }
 
 static const struct map_sink sink = {
-    .silence = on_silence, .end = on_tracker_entry_end, .is_gone = on_is_gone};
+    .idle_ms = on_idle_ms, .end = on_tracker_entry_end, .is_gone = on_is_gone};
 
 static struct map_session *tracker_map_session(struct tracker_session *session)
 {

@@ -131,10 +131,10 @@ static bool is_allowed(struct turntable_session *session, const struct turntable
 
 /* The map's side of a session. */
 
-static uint64_t on_silence(void *arg)
+static uint64_t on_idle_ms(void *arg)
 {
     const struct turntable_session *session = arg;
-    return conn_silence_ms(turntable_conn(session));
+    return conn_idle_ms(turntable_conn(session));
 }
 
 static void on_turntable_entry_end(void *arg, enum map_end why)
@@ -161,7 +161,7 @@ static bool on_is_gone(void *arg)
     return conn_peer_is_gone(turntable_conn(session));
 }
 
-static const struct map_sink sink = {.silence = on_silence,
+static const struct map_sink sink = {.idle_ms = on_idle_ms,
                                      .end = on_turntable_entry_end,
                                      .is_gone = on_is_gone,
                                      .relayed = turntable_user_relayed};

@@ -2,7 +2,7 @@
  * fixture: a private Redis and front-ends' maps on one loop, for tests of the map as a whole.
  *
  * Each struct front is what a front-end process has: its own links, node id and sessions. They
- * share one loop, so a test can stop one without the others noticing anything but its silence.
+ * share one loop, so a test can stop one without the others noticing anything but its absence.
  */
 #ifndef UNIT_MAP_FIXTURE_H
 #define UNIT_MAP_FIXTURE_H
@@ -184,7 +184,7 @@ static inline void front_start(struct world *world, struct front *front)
 }
 
 /* The front-end falls silent, as if its process had been killed: no link of it lives any more. */
-static inline void front_silence(struct front *front)
+static inline void front_idle_ms(struct front *front)
 {
     front->map->link = NULL;
     front->map->subscriber = NULL;
@@ -299,15 +299,15 @@ struct client {
     enum map_result result;
     uint64_t version;
     char id[256];
-    uint64_t silence;
+    uint64_t idle_ms;
     bool gone; /* its socket has ended, which has not been read yet */
     bool ended;
     enum map_end why;
 };
 
-static inline uint64_t client_silence(void *arg)
+static inline uint64_t client_idle_ms(void *arg)
 {
-    return ((struct client *)arg)->silence;
+    return ((struct client *)arg)->idle_ms;
 }
 
 static inline void client_end(void *arg, enum map_end why)
@@ -324,7 +324,7 @@ static inline bool client_is_gone(void *arg)
 }
 
 static const struct map_sink client_sink = {
-    .silence = client_silence, .end = client_end, .is_gone = client_is_gone};
+    .idle_ms = client_idle_ms, .end = client_end, .is_gone = client_is_gone};
 
 static inline void client_connect(struct client *client, struct front *front)
 {

@@ -1,7 +1,7 @@
 /*
- * What the map does as time goes by, on a clock that jumps: renewals of TTLs, silence, deadlines.
- * The settings are the standard ones, except client.ttl: it is so long that what the machine takes
- * meanwhile, or a stop of this process or of Redis, is nothing beside the jumps.
+ * What the map does as time goes by, on a clock that jumps: renewals of TTLs, idle times,
+ * deadlines. The settings are the standard ones, except client.ttl: it is so long that what the
+ * machine takes meanwhile, or a stop of this process or of Redis, is nothing beside the jumps.
  */
 #include "map/fixture.h"
 
@@ -76,29 +76,29 @@ static void test_the_ttl_shows_how_long_a_silent_client_has_left(void **state)
     struct client client;
     client_connect(&client, &world->fronts[0]);
     client_open(world, &client, "a");
-    client.silence = TTL / 2;
+    client.idle_ms = TTL / 2;
     loop_skip(world->loop, TTL / 2 + 500);
     /* And a little more: as long as the connection is taken to be there, so is the key. */
     WAIT_UNTIL(world, ttl_of(world, client.id) <= TTL / 2 + 2000);
     assert_true(ttl_of(world, client.id) > TTL * 4 / 10);
     assert_false(client.ended);
-    client.silence = TTL;
+    client.idle_ms = TTL;
     loop_skip(world->loop, TTL / 2 + 500);
     WAIT_UNTIL(world, client.ended);
     WAIT_UNTIL(world, ttl_of(world, client.id) == -2);
 }
 
 #define SHORT_TTL 2000
-/* A key outlives the silence by 500 ms; who is stopped for a good part of that may lose it. */
+/* A key outlives the idle time by 500 ms; who is stopped for a good part of that may lose it. */
 #define UNDISTURBED 200
 
 /* Time goes by from one ping's answer to the next, and the key is there all the time. False when
  * this process or Redis was stopped meanwhile, which shows nothing. */
-static bool key_outlives_the_silence(struct world *world, struct client *client)
+static bool key_outlives_the_idle_time(struct world *world, struct client *client)
 {
     uint64_t began = clock_monotonic_us() / 1000, now = began;
     while (now < began + SHORT_TTL * 19 / 20) {
-        client->silence = now - began;
+        client->idle_ms = now - began;
         int64_t ttl = ttl_of(world, client->id);
         loop_iterate(world->loop, 10);
         uint64_t before = now;
@@ -111,7 +111,7 @@ static bool key_outlives_the_silence(struct world *world, struct client *client)
     return true;
 }
 
-/* As one that answers pings and says nothing else: its silence grows from ping to ping. */
+/* As one that answers pings and says nothing else: its idle time grows from ping to ping. */
 static void test_the_key_of_a_client_that_only_answers_pings_never_ends(void **state)
 {
     struct world *world = *state;
@@ -127,7 +127,7 @@ static void test_the_key_of_a_client_that_only_answers_pings_never_ends(void **s
     for (unsigned undisturbed = 0; undisturbed < 4;) {
         unsigned changed = observer.changed, closed = observer.closed;
         strcpy(since, WORLD_REDIS(world, "HGET", key, "since"));
-        if (key_outlives_the_silence(world, &client)) {
+        if (key_outlives_the_idle_time(world, &client)) {
             assert_false(client.ended);
             assert_string_equal(WORLD_REDIS(world, "HGET", key, "since"), since);
             assert_int_equal(observer.changed, changed);
@@ -135,7 +135,7 @@ static void test_the_key_of_a_client_that_only_answers_pings_never_ends(void **s
             undisturbed++;
             continue;
         }
-        client.silence = 0;
+        client.idle_ms = 0;
         WAIT_UNTIL(world, ttl_of(world, client.id) > SHORT_TTL / 2);
         WAIT_UNTIL(world, observer_shows(&observer, client.id, "a"));
     }

@@ -35,7 +35,7 @@ static void test_the_end_of_an_idle_client_is_published_though_its_ttl_was_first
     WAIT_UNTIL(world, observer_shows(&observer, client.id, "a"));
     char id[sizeof client.id];
     memcpy(id, client.id, sizeof id);
-    client.silence = 2000;
+    client.idle_ms = 2000;
     WORLD_REDIS(world, "PEXPIRE", client_key(id), "1");
     WAIT_UNTIL(world, client.ended);
     WAIT_UNTIL(world, observer.closed == 1);
@@ -53,7 +53,7 @@ static void test_an_expired_entry_of_a_crashed_front_end_is_counted_once(void **
     client_open(world, &client, "a");
     char id[sizeof client.id];
     memcpy(id, client.id, sizeof id);
-    front_silence(&world->fronts[0]);
+    front_idle_ms(&world->fronts[0]);
     WORLD_REDIS(world, "DEL", client_key(id));
     client_connect(&again, &world->fronts[1]);
     assert_int_equal(client_update(world, &again, id, 3, "b"), MAP_OK);

@@ -220,7 +220,7 @@ static void test_a_returning_client_waits_for_the_lease_of_a_crashed_front_end(v
     memcpy(id, client.id, sizeof id);
     client_set(&client, id, "p:a", "1");
     WAIT_UNTIL(world, is_stored(world, id, "p:a", "1"));
-    front_silence(&world->fronts[0]);
+    front_idle_ms(&world->fronts[0]);
     enum map_result result;
     world->fronts[1].map->running.client_grace = 60000; /* where that one finds it dead first */
     do {

@@ -148,7 +148,7 @@ static void test_hello_begins_the_recovery_grace_when_nobody_has_swept(void **st
 {
     struct world *world = *state;
     for (size_t i = 0; i < 2; i++) {
-        front_silence(&world->fronts[i]);
+        front_idle_ms(&world->fronts[i]);
     }
     WORLD_REDIS(world, "HSET", KEY("head"), "hold_until", "0", "last", "1000");
     char run[sizeof world->reply];

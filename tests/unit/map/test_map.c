@@ -184,9 +184,9 @@ static void test_a_dead_front_end_is_reaped_once(void **state)
     struct front *dead = &world->fronts[0];
     WORLD_REDIS(world, "CONFIG", "SET", "maxclients", "10000");
     for (size_t i = 0; i < 700; i++) {
-        clients[i].silence = 0;
+        clients[i].idle_ms = 0;
     }
-    front_silence(dead);
+    front_idle_ms(dead);
     WAIT_UNTIL(world, observer.closed == 700);
     assert_int_equal(map_view_count(observer.view), 0);
     WORLD_REDIS(world, "HGET", "tracker:{main/1/0}:head", "entries");
@@ -280,7 +280,7 @@ static void test_a_silent_client_is_closed(void **state)
     observer_watch(world, &observer, &world->fronts[1]);
     client_connect(&client, &world->fronts[0]);
     client_open(world, &client, "a");
-    client.silence = 2000;
+    client.idle_ms = 2000;
     WAIT_UNTIL(world, client.ended);
     WAIT_UNTIL(world, observer.closed == 1);
     map_unwatch(&observer.watcher);

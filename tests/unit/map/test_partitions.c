@@ -85,7 +85,7 @@ static void test_a_dead_front_end_is_reaped_everywhere(void **state)
     client_connect(&client, &world->fronts[0]);
     update_many(world, &client, 200, 1);
     WAIT_UNTIL(world, map_view_count(observer.view) == 200);
-    front_silence(&world->fronts[0]);
+    front_idle_ms(&world->fronts[0]);
     WAIT_UNTIL(world, observer.closed == 200);
     map_session_end(&client.session, true);
     map_unwatch(&observer.watcher);

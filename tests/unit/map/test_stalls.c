@@ -13,7 +13,7 @@ static void test_a_stall_shorter_than_a_lease_ends_none(void **state)
 {
     struct world *world = *state;
     for (size_t i = 0; i < 2; i++) {
-        front_silence(&world->fronts[i]);
+        front_idle_ms(&world->fronts[i]);
     }
     WORLD_REDIS(world, "EVAL",
                 "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000) "

@@ -201,7 +201,7 @@ static void test_users_of_a_dead_front_end_go_offline_once(void **state)
         open_device(world, &clients[i], &world->fronts[i == 3], users[i], MAP_ONLINE);
     }
     channel_log_expect(world, &log, "presence:1:a online;presence:1:b online;presence:1:c online;");
-    front_silence(&world->fronts[0]);
+    front_idle_ms(&world->fronts[0]);
     WAIT_UNTIL(world, log.count == 5);
     WAIT_UNTIL(world, (WORLD_REDIS(world, "ZCARD", KEY("nodes")), world->reply_integer == 1));
     assert_int_equal(log.count, 5);
@@ -343,7 +343,7 @@ static void test_alone_does_not_wait_for_the_reaping_of_crashed_front_ends(void 
     client_connect(&one, &world->fronts[0]);
     client_connect(&two, &world->fronts[1]);
     assert_int_equal(client_open_fields(world, &one, &open), MAP_OK);
-    front_silence(&world->fronts[0]);
+    front_idle_ms(&world->fronts[0]);
     WAIT_UNTIL(world, client_open_fields(world, &two, &open) == MAP_OK);
     map_session_end(&one.session, false);
     map_session_end(&two.session, false);
@@ -361,7 +361,7 @@ static void test_a_device_that_only_its_ttl_ended_is_taken_out(void **state)
     open_device(world, &dropped, &world->fronts[1], "1:x", MAP_ONLINE);
     open_device(world, &dead, &world->fronts[0], "1:x", MAP_BUSY);
     channel_log_expect(world, &log, "presence:1:x online;presence:1:x busy;");
-    front_silence(&world->fronts[0]);
+    front_idle_ms(&world->fronts[0]);
     WORLD_REDIS(world, "DEL", entry_key(dead.id));
     channel_log_expect(world, &log, "presence:1:x online;");
     WORLD_REDIS(world, "DEL", entry_key(closed.id));

@@ -373,20 +373,20 @@ static void test_silence(void **state)
     session = fixture_open(f, &fd);
     fixture_write_text(fd, "x");
     WAIT_FOR(f, session->input.len == 1);
-    WAIT_FOR(f, conn_silence_ms(session->conn) >= 200);
+    WAIT_FOR(f, conn_idle_ms(session->conn) >= 200);
     /* An acknowledgement counts as traffic. */
     conn_send(session->conn, BYTES_LITERAL("there?"));
-    WAIT_FOR(f, conn_silence_ms(session->conn) < 200);
+    WAIT_FOR(f, conn_idle_ms(session->conn) < 200);
     assert_int_equal(session->input.len, 1);
     close(fd);
     WAIT_FOR(f, session->closed == 1);
 }
 
-static uint64_t silence_when_closed;
+static uint64_t idle_ms_when_closed;
 
-static void note_silence(struct session *session)
+static void note_idle_ms(struct session *session)
 {
-    silence_when_closed = conn_silence_ms(session->conn);
+    idle_ms_when_closed = conn_idle_ms(session->conn);
     assert_string_equal(conn_peer_text(session->conn), "unix");
 }
 
@@ -399,18 +399,18 @@ static void test_silence_of_a_unix_socket(void **state)
     int fd;
     close(mkstemp(where + 5));
     unlink(where + 5);
-    f->closed = note_silence;
+    f->closed = note_idle_ms;
     fixture_listen(f, where);
     session = fixture_open(f, &fd);
     fixture_write_text(fd, "x");
     WAIT_FOR(f, session->input.len == 1);
     loop_skip(f->loop, 3600000);
     loop_iterate(f->loop, 0);
-    assert_int_equal(conn_silence_ms(session->conn), 0);
+    assert_int_equal(conn_idle_ms(session->conn), 0);
     assert_int_equal(session->closed, 0);
     close(fd);
     WAIT_FOR(f, session->closed == 1);
-    assert_in_range(silence_when_closed, 3599900, 7200000);
+    assert_in_range(idle_ms_when_closed, 3599900, 7200000);
 }
 
 static void test_reason_names(void **state)

@@ -290,7 +290,7 @@ static void test_it_outlives_its_front_end(void **state)
     observer_watch(world, &observer, &world->fronts[1]);
     register_map(world, &world->fronts[0], ID, "\"a\"", long_times);
     WAIT_UNTIL(world, observer.changed == 1);
-    front_silence(&world->fronts[0]);
+    front_idle_ms(&world->fronts[0]);
     WAIT_UNTIL(world, WORLD_REDIS(world, "ZCARD", KEY("nodes")) && world->reply_integer == 1);
     assert_true(has_entries(world, "1"));
     assert_true(is_timed(world, ID));

@@ -16,7 +16,7 @@ struct taker {
     enum map_end why;
 };
 
-static inline uint64_t taker_silence(void *arg)
+static inline uint64_t taker_idle_ms(void *arg)
 {
     return 0;
 }
@@ -41,7 +41,7 @@ static inline bool taker_relayed(void *arg, struct bytes from, struct bytes pack
 }
 
 static const struct map_sink taker_sink = {
-    .silence = taker_silence, .end = taker_end, .relayed = taker_relayed};
+    .idle_ms = taker_idle_ms, .end = taker_end, .relayed = taker_relayed};
 
 static inline void taker_open(struct world *world, struct taker *taker, struct front *front)
 {

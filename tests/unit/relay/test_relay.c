@@ -148,7 +148,7 @@ static void test_a_crashed_front_end_receives_nothing(void **state)
     observer_watch(world, &observer, &world->fronts[0]);
     WAIT_UNTIL(world, observer_state(&observer, far.opener.id));
     char *channel = mem_format("tracker:node:%s", map_node_id(world->fronts[1].map));
-    front_silence(&world->fronts[1]);
+    front_idle_ms(&world->fronts[1]);
     do {
         WORLD_REDIS(world, "PUBLISH", channel, "");
     } while (world->reply_integer > 0);

@@ -274,7 +274,7 @@ static void test_a_dead_front_ends_members_leave(void **state)
     client_connect(&one, &world->fronts[0]);
     assert_int_equal(join(world, &one, "a", "1:x"), MAP_OK);
     assert_int_equal(join(world, &one, "b", "1:y"), MAP_OK);
-    front_silence(&world->fronts[0]);
+    front_idle_ms(&world->fronts[0]);
     WAIT_UNTIL(world, ear.count >= 4);
     assert_non_null(strstr(ear.published, "leave a 0 1:x|"));
     assert_non_null(strstr(ear.published, "leave b 0 1:y|"));

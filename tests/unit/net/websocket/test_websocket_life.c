@@ -352,7 +352,7 @@ static void test_slow_reader(void **state)
     WAIT_FOR(place.f, (fixture_read(fd, &got), got.len >= expected.len));
     expect_bytes("all that was sent", &got, &expected);
     WAIT_FOR(place.f, talk->drained == 1);
-    assert_true(conn_silence_ms(conn) < 20000); /* of 100 s */
+    assert_true(conn_idle_ms(conn) < 20000); /* of 100 s */
     close(fd);
     writer_free(&got);
     writer_free(&expected);

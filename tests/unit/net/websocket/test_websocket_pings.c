@@ -20,7 +20,7 @@ static void test_pings_keep_alive(void **state)
         expect_ping(fd);
         send_control(fd, WEBSOCKET_FRAME_PONG);
         loop_iterate(place.f->loop, 100);
-        assert_int_equal(conn_silence_ms(websocket_conn(talk->websocket)), 0);
+        assert_int_equal(conn_idle_ms(websocket_conn(talk->websocket)), 0);
     }
     assert_int_equal(talk->closed, 0);
     close(fd);
@@ -103,7 +103,7 @@ static void test_silence(void **state)
     struct talk *talk = place_open(&fd);
     loop_skip(place.f->loop, 20500);
     expect_ping(fd);
-    assert_true(conn_silence_ms(websocket_conn(talk->websocket)) >= 20400);
+    assert_true(conn_idle_ms(websocket_conn(talk->websocket)) >= 20400);
     loop_skip(place.f->loop, 2000);
     loop_iterate(place.f->loop, 0);
     assert_int_equal(talk->closed, 0);
@@ -146,7 +146,7 @@ static void test_silence_on_a_unix_socket(void **state)
     struct talk *talk = place_open(&fd);
     loop_skip(place.f->loop, 25000);
     loop_iterate(place.f->loop, 0);
-    assert_true(conn_silence_ms(websocket_conn(talk->websocket)) >= 24900);
+    assert_true(conn_idle_ms(websocket_conn(talk->websocket)) >= 24900);
     loop_skip(place.f->loop, 10000);
     WAIT_FOR(place.f, talk->closed == 1);
     assert_int_equal(talk->reason, CONN_CLOSE_SILENT);
