@@ -7,8 +7,9 @@
  * repeated before anything else of this front-end: the operation `ended` ends that entry, or one
  * before it, in whichever index it is. Where the view shows an entry with the id, the front-end
  * that has it is given time to restore it first; and an entry that is listed for a live front-end
- * waits until that front-end has compared its index (owned_audit.c). When a session here comes to
- * own the id, its tombstone is forgotten.
+ * waits until that front-end has compared its index (owned_audit.c), which it does when its hello
+ * is answered: so the end is repeated soon, before views are read in the new epoch. When a session
+ * here comes to own the id, its tombstone is forgotten.
  */
 #include "map/tombstone_private.h"
 
@@ -27,16 +28,17 @@
 #include "map/space_private.h"
 #include "view/view.h"
 
-/* Until an end is repeated that could not be decided. */
-#define REPEAT_MS 1000
+/* Until an end is repeated that could not be decided; and one whose id the view shows. */
+#define UNDECIDED_MS 100
+#define SHOWN_MS     1000
 
 struct tombstone {
     UT_hash_handle hh;  /* by id, in its partition */
     struct list by_age; /* of all partitions */
     struct partition *partition;
-    struct list waiting; /* in its partition's due or later, or in none */
+    struct list waiting; /* in its partition's due, undecided or shown, or in none */
     uint64_t forget_at;
-    uint64_t due_ms; /* in later: when it is repeated */
+    uint64_t due_ms; /* in undecided and shown: when it is repeated */
     uint64_t since;  /* when the entry was opened; Redis's clock */
     uint64_t version;
     char fence[ID_FENCE_LENGTH + 1];
@@ -47,7 +49,8 @@ struct tombstone {
 void tombstones_init(struct tombstones *tombstones)
 {
     list_init(&tombstones->due);
-    list_init(&tombstones->later);
+    list_init(&tombstones->undecided);
+    list_init(&tombstones->shown);
 }
 
 static struct bytes id_of_tombstone(const struct tombstone *tombstone)
@@ -113,11 +116,12 @@ void tombstone_forget(struct partition *partition, struct bytes id)
     }
 }
 
-static void repeat_later(struct partition *partition, struct tombstone *tombstone)
+/* All in one list wait equally long, so it is in the order of due_ms. */
+static void repeat_later(struct tombstone *tombstone, struct list *list, uint64_t delay_ms)
 {
-    tombstone->due_ms = loop_now_ms(partition->map->loop) + REPEAT_MS;
+    tombstone->due_ms = loop_now_ms(tombstone->partition->map->loop) + delay_ms;
     list_remove(&tombstone->waiting);
-    list_append(&partition->tombstones.later, &tombstone->waiting);
+    list_append(list, &tombstone->waiting);
 }
 
 static const struct map_entry *find_in_view(const struct map_space *space, struct bytes id)
@@ -138,7 +142,7 @@ void tombstones_repeat(struct partition *partition)
     const struct map_settings *settings = partition->map->settings;
     partition->tombstones.until_ms = loop_now_ms(partition->map->loop) +
                                      (uint64_t)(settings->recovery_grace + settings->lease) +
-                                     2 * REPEAT_MS;
+                                     2 * SHOWN_MS;
     struct tombstone *tombstone, *next;
     HASH_ITER (hh, partition->tombstones.table, tombstone, next) {
         list_remove(&tombstone->waiting);
@@ -146,7 +150,7 @@ void tombstones_repeat(struct partition *partition)
         if (shown && was_opened_again(shown, tombstone)) {
             drop_tombstone(tombstone);
         } else if (shown) {
-            repeat_later(partition, tombstone);
+            repeat_later(tombstone, &partition->tombstones.shown, SHOWN_MS);
         } else {
             list_append(&partition->tombstones.due, &tombstone->waiting);
         }
@@ -187,7 +191,19 @@ void tombstone_defer(struct partition *partition, struct bytes id)
 {
     struct tombstone *tombstone = find_tombstone(partition, id);
     if (tombstone && loop_now_ms(partition->map->loop) < partition->tombstones.until_ms) {
-        repeat_later(partition, tombstone);
+        repeat_later(tombstone, &partition->tombstones.undecided, UNDECIDED_MS);
+    }
+}
+
+static void requeue_due(struct partition *partition, const struct list *list, uint64_t now_ms)
+{
+    while (!list_is_empty(list)) {
+        struct tombstone *tombstone = list_entry(list->next, struct tombstone, waiting);
+        if (tombstone->due_ms > now_ms) {
+            return;
+        }
+        tombstone_requeue(partition, id_of_tombstone(tombstone));
+        partition_wake(partition);
     }
 }
 
@@ -197,15 +213,8 @@ void tombstones_tick(struct partition *partition, uint64_t now_ms)
     while (!list_is_empty(&map->tombstones) && oldest_tombstone(map)->forget_at <= now_ms) {
         drop_tombstone(oldest_tombstone(map));
     }
-    while (!list_is_empty(&partition->tombstones.later)) {
-        struct tombstone *tombstone =
-            list_entry(partition->tombstones.later.next, struct tombstone, waiting);
-        if (tombstone->due_ms > now_ms) {
-            return;
-        }
-        tombstone_requeue(partition, id_of_tombstone(tombstone));
-        partition_wake(partition);
-    }
+    requeue_due(partition, &partition->tombstones.undecided, now_ms);
+    requeue_due(partition, &partition->tombstones.shown, now_ms);
 }
 
 void tombstones_free(struct partition *partition)

@@ -14,7 +14,8 @@ struct tombstone;
 struct tombstones {
     struct tombstone *table; /* by id, in order of age */
     struct list due;         /* struct tombstone: to be repeated now */
-    struct list later;       /* struct tombstone: to be repeated at a time of their own */
+    struct list undecided;   /* struct tombstone: repeated after a moment, each by its due_ms */
+    struct list shown;       /* the same, after longer: the view shows an entry with the id */
     uint64_t until_ms;       /* what cannot be decided is repeated until then */
 };
 
