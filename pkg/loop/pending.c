@@ -68,20 +68,27 @@ static void start_pending_timer(struct loop_pending_set *set)
     loop_timer_start(set->timer, first->due_ms > now ? first->due_ms - now : 0);
 }
 
+static void finish_pending(struct loop_pending *pending, int result)
+{
+    struct loop_pending_set *set = pending->set;
+
+    leave_pending_set(pending);
+    pending->result = result;
+    list_append(&set->settled, &pending->link);
+    loop_defer(set->loop, set->phase, &set->task);
+}
+
+/* Where settled answers still wait for the set's phase, those that expire follow them there. */
 static void expire_pending(void *arg)
 {
     struct loop_pending_set *set = arg;
     uint64_t now = loop_now_ms(set->loop);
+    void (*expire)(struct loop_pending * pending, int result) =
+        list_is_empty(&set->settled) ? complete_pending : finish_pending;
     struct loop_pending *first;
 
-    if (!list_is_empty(&set->settled)) {
-        /* These come first, and in the set's phase: then the rest, which is due now. */
-        set->timer_ms = now;
-        loop_timer_start(set->timer, 0);
-        return;
-    }
     while ((first = loop_pending_set_first(set)) && first->due_ms <= now) {
-        complete_pending(first, LOOP_PENDING_EXPIRED);
+        expire(first, LOOP_PENDING_EXPIRED);
     }
     start_pending_timer(set);
 }
@@ -177,16 +184,10 @@ void loop_pending_begin(struct loop_pending_set *set, struct loop_pending *pendi
 
 void loop_pending_settle(struct loop_pending *pending, int result)
 {
-    struct loop_pending_set *set = pending->set;
-
     assert(result >= 0);
-    if (!loop_pending_is_waiting(pending)) {
-        return;
+    if (loop_pending_is_waiting(pending)) {
+        finish_pending(pending, result);
     }
-    leave_pending_set(pending);
-    pending->result = result;
-    list_append(&set->settled, &pending->link);
-    loop_defer(set->loop, set->phase, &set->task);
 }
 
 void loop_pending_cancel(struct loop_pending *pending)

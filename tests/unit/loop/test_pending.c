@@ -140,6 +140,18 @@ static void test_settled_ones_complete_before_those_that_expire(void **state)
     assert_string_equal(journal, "b7a!");
 }
 
+static void test_deadlines_are_kept_while_others_are_settled_all_the_time(void **state)
+{
+    begin(a, 1);
+    loop_skip(loop, 2);
+    for (size_t i = 0; i < 5; i++) {
+        begin(b, HOUR_MS);
+        loop_pending_settle(&b->pending, 7);
+        loop_iterate(loop, 0);
+    }
+    assert_non_null(strstr(journal, "a!"));
+}
+
 static void test_a_cancelled_one_never_completes(void **state)
 {
     begin(a, HOUR_MS);
@@ -231,6 +243,7 @@ int main(void)
         with_pending(test_an_answer_in_time_does_not_move_the_deadline_of_another),
         with_pending(test_none_expires_early),
         with_pending(test_settled_ones_complete_before_those_that_expire),
+        with_pending(test_deadlines_are_kept_while_others_are_settled_all_the_time),
         with_pending(test_a_cancelled_one_never_completes),
         with_pending(test_count_and_size_are_of_those_that_wait),
         with_pending(test_a_completion_may_begin_settle_and_cancel),
