@@ -8,7 +8,8 @@
  * before it, in whichever index it is. Where the view shows an entry with the id, the front-end
  * that has it is given time to restore it first; and an entry that is listed for a live front-end
  * waits until that front-end has compared its index (owned_audit.c), which it does when its hello
- * is answered: so the end is repeated soon, before views are read in the new epoch. When a session
+ * is answered: so the end is repeated soon, before views are read in the new epoch, and then at
+ * longer intervals. When a session
  * here comes to own the id, its tombstone is forgotten.
  */
 #include "map/tombstone_private.h"
@@ -28,20 +29,21 @@
 #include "map/space_private.h"
 #include "view/view.h"
 
-/* Until an end is repeated that could not be decided; and one whose id the view shows. */
-#define UNDECIDED_MS 100
-#define SHOWN_MS     1000
+/* Until an end is repeated that could not be decided, for the first time; and later. */
+#define SOON_MS  100
+#define LATER_MS 1000
 
 struct tombstone {
     UT_hash_handle hh;  /* by id, in its partition */
     struct list by_age; /* of all partitions */
     struct partition *partition;
-    struct list waiting; /* in its partition's due, undecided or shown, or in none */
+    struct list waiting; /* in its partition's due, soon or later, or in none */
     uint64_t forget_at;
-    uint64_t due_ms; /* in undecided and shown: when it is repeated */
+    uint64_t due_ms; /* in soon and later: when it is repeated */
     uint64_t since;  /* when the entry was opened; Redis's clock */
     uint64_t version;
     char fence[ID_FENCE_LENGTH + 1];
+    bool is_deferred; /* in this epoch it could not be decided once */
     uint8_t id_len;
     char id[];
 };
@@ -49,8 +51,8 @@ struct tombstone {
 void tombstones_init(struct tombstones *tombstones)
 {
     list_init(&tombstones->due);
-    list_init(&tombstones->undecided);
-    list_init(&tombstones->shown);
+    list_init(&tombstones->soon);
+    list_init(&tombstones->later);
 }
 
 static struct bytes id_of_tombstone(const struct tombstone *tombstone)
@@ -142,15 +144,16 @@ void tombstones_repeat(struct partition *partition)
     const struct map_settings *settings = partition->map->settings;
     partition->tombstones.until_ms = loop_now_ms(partition->map->loop) +
                                      (uint64_t)(settings->recovery_grace + settings->lease) +
-                                     2 * SHOWN_MS;
+                                     2 * LATER_MS;
     struct tombstone *tombstone, *next;
     HASH_ITER (hh, partition->tombstones.table, tombstone, next) {
         list_remove(&tombstone->waiting);
+        tombstone->is_deferred = false;
         const struct map_entry *shown = find_in_view(partition->space, id_of_tombstone(tombstone));
         if (shown && was_opened_again(shown, tombstone)) {
             drop_tombstone(tombstone);
         } else if (shown) {
-            repeat_later(tombstone, &partition->tombstones.shown, SHOWN_MS);
+            repeat_later(tombstone, &partition->tombstones.later, LATER_MS);
         } else {
             list_append(&partition->tombstones.due, &tombstone->waiting);
         }
@@ -190,8 +193,14 @@ void tombstone_requeue(struct partition *partition, struct bytes id)
 void tombstone_defer(struct partition *partition, struct bytes id)
 {
     struct tombstone *tombstone = find_tombstone(partition, id);
-    if (tombstone && loop_now_ms(partition->map->loop) < partition->tombstones.until_ms) {
-        repeat_later(tombstone, &partition->tombstones.undecided, UNDECIDED_MS);
+    if (!tombstone || loop_now_ms(partition->map->loop) >= partition->tombstones.until_ms) {
+        return;
+    }
+    if (tombstone->is_deferred) {
+        repeat_later(tombstone, &partition->tombstones.later, LATER_MS);
+    } else {
+        tombstone->is_deferred = true;
+        repeat_later(tombstone, &partition->tombstones.soon, SOON_MS);
     }
 }
 
@@ -213,8 +222,8 @@ void tombstones_tick(struct partition *partition, uint64_t now_ms)
     while (!list_is_empty(&map->tombstones) && oldest_tombstone(map)->forget_at <= now_ms) {
         drop_tombstone(oldest_tombstone(map));
     }
-    requeue_due(partition, &partition->tombstones.undecided, now_ms);
-    requeue_due(partition, &partition->tombstones.shown, now_ms);
+    requeue_due(partition, &partition->tombstones.soon, now_ms);
+    requeue_due(partition, &partition->tombstones.later, now_ms);
 }
 
 void tombstones_free(struct partition *partition)

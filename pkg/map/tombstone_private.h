@@ -14,8 +14,8 @@ struct tombstone;
 struct tombstones {
     struct tombstone *table; /* by id, in order of age */
     struct list due;         /* struct tombstone: to be repeated now */
-    struct list undecided;   /* struct tombstone: repeated after a moment, each by its due_ms */
-    struct list shown;       /* the same, after longer: the view shows an entry with the id */
+    struct list soon;        /* struct tombstone: repeated for the first time, each at its due_ms */
+    struct list later;       /* the same, after longer */
     uint64_t until_ms;       /* what cannot be decided is repeated until then */
 };
 

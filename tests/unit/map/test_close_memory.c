@@ -114,8 +114,8 @@ static void begin_epochs(struct world *world)
         struct partition *partition = &space->partitions[i];
         WAIT_UNTIL(world, partition->epochs > epochs[i] && partition->state == PARTITION_READY);
         WAIT_UNTIL(world, list_is_empty(&partition->tombstones.due) &&
-                              list_is_empty(&partition->tombstones.undecided) &&
-                              list_is_empty(&partition->tombstones.shown) &&
+                              list_is_empty(&partition->tombstones.soon) &&
+                              list_is_empty(&partition->tombstones.later) &&
                               partition->batch_count == 0);
     }
 }
@@ -178,11 +178,11 @@ static void test_an_end_waits_for_a_living_front_end(void **state)
     unsigned epochs = partition->epochs;
     redis_link_reset(world->fronts[0].map->link, "a test");
     WAIT_UNTIL(world, partition->epochs > epochs && partition->state == PARTITION_READY);
-    WAIT_UNTIL(world, !list_is_empty(&partition->tombstones.undecided));
+    WAIT_UNTIL(world, !list_is_empty(&partition->tombstones.later));
     assert_string_equal(WORLD_REDIS(world, "HGET", partition->key_head, "entries"), "2");
     WORLD_REDIS(world, "HDEL", "tracker:{main/1/0}:node:bcdefabcdefa", "listed");
     WORLD_REDIS(world, "ZADD", partition->key_deadlines, "9999999999999", "c:listed");
-    WAIT_UNTIL(world, list_is_empty(&partition->tombstones.undecided) &&
+    WAIT_UNTIL(world, list_is_empty(&partition->tombstones.later) &&
                           list_is_empty(&partition->tombstones.due) && partition->batch_count == 0);
     assert_string_equal(WORLD_REDIS(world, "HGET", partition->key_head, "entries"), "1");
     WORLD_REDIS(world, "EXISTS", partition->key_deadlines);

@@ -88,8 +88,8 @@ static void test_an_end_of_an_earlier_opening_is_not_repeated(void **state)
     assert_int_equal(client_update(world, &second, "again", 2, "still there"), MAP_OK);
     WAIT_UNTIL(world, observer_shows(&observer, "again", "still there"));
     struct partition *partition = &front->map->spaces[0].partitions[0];
-    WAIT_UNTIL(world, list_is_empty(&partition->tombstones.undecided) &&
-                          list_is_empty(&partition->tombstones.shown) &&
+    WAIT_UNTIL(world, list_is_empty(&partition->tombstones.soon) &&
+                          list_is_empty(&partition->tombstones.later) &&
                           list_is_empty(&partition->tombstones.due) && partition->batch_count == 0);
     client_update(world, &second, "again", 3, "for good");
     WAIT_UNTIL(world, observer_shows(&observer, "again", "for good"));
