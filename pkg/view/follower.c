@@ -1,4 +1,4 @@
-/* follower: the states of readers, and when each is sent what it is owed. */
+/* follower: the states of readers, and when each of them is sent something. */
 #include "view/follower.h"
 
 #include "metrics/metrics.h"
