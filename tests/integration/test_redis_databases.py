@@ -7,8 +7,9 @@ LISTEN = ("tracker=127.0.0.1:0", "web=127.0.0.1:0", "sync=127.0.0.1:0")
 
 
 def start(t):
+    # Names that no random id or epoch, in hexadecimal digits, can contain.
     redis = t.redis(tcp=True)
-    return redis, *(t.frontend(f"{redis.url}/{number}", node=f"db{number}", listen=LISTEN) for number in (0, 1))
+    return redis, *(t.frontend(f"{redis.url}/{number}", node=f"front-end-{number}", listen=LISTEN) for number in (0, 1))
 
 
 def player(t, frontend, user):
@@ -54,7 +55,7 @@ def test_events_of_one_database_disturb_no_view_of_the_other(t):
         reader.wait_for_state(writer.open(b"first"), b"first")
     before = [frontend.metric("tracker_snapshots_total") for frontend in (zero, one)]
     channels = set(redis("PUBSUB", "CHANNELS", "tracker:*"))
-    assert {b"tracker:{main/1/0}:events", b"tracker:{main/1/0}:db1:events"} <= channels, channels
+    assert {b"tracker:{main/1/0}:events", b"tracker:{main/1/0}:front-end-1:events"} <= channels, channels
     for number in range(20):
         for writer in writers:
             assert writer.update(writer.id, number + 1, b"%d" % number)
@@ -69,7 +70,7 @@ def test_trackerctl_speaks_to_the_front_ends_of_its_database(t):
     redis, _, one = start(t)
     client = t.connect(one, Versioned)
     id = client.open(b"x").decode()
-    for command in (["ping"], ["config", "db1"], ["clients"], ["fsck"], ["kick", id]):
+    for command in (["ping"], ["config", "front-end-1"], ["clients"], ["fsck"], ["kick", id]):
         done = t.run("trackerctl", "--redis", f"{redis.url}/1", *command)
-        assert "db0" not in done.stdout, done
-    assert t.run("trackerctl", "--redis", redis.url, "config", "db1", check=False).returncode != 0
+        assert "front-end-0" not in done.stdout, done
+    assert t.run("trackerctl", "--redis", redis.url, "config", "front-end-1", check=False).returncode != 0
