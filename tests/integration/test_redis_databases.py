@@ -55,7 +55,7 @@ def test_events_of_one_database_disturb_no_view_of_the_other(t):
         reader.wait_for_state(writer.open(b"first"), b"first")
     before = [frontend.metric("tracker_snapshots_total") for frontend in (zero, one)]
     channels = set(redis("PUBSUB", "CHANNELS", "tracker:*"))
-    assert {b"tracker:{main/1/0}:events", b"tracker:{main/1/0}:front-end-1:events"} <= channels, channels
+    assert {b"tracker:{main/1/0}:events", b"tracker:{main/1/0}:db1:events"} <= channels, channels
     for number in range(20):
         for writer in writers:
             assert writer.update(writer.id, number + 1, b"%d" % number)
