@@ -1,6 +1,6 @@
 /*
- * loop: libevent waits and reports which descriptors and signals are ready; the timers (timer.c)
- * and the deferred tasks are our own.
+ * loop: libevent waits and reports which descriptors and signals are ready; the timers (timer.c),
+ * the deferred tasks and the jobs (job.c) are our own.
  */
 #include "loop/loop.h"
 
@@ -64,6 +64,7 @@ struct loop *loop_create(void)
     for (int phase = 0; phase < LOOP_PHASES; phase++) {
         loop->phases[phase].next = loop->phases[phase].prev = &loop->phases[phase];
     }
+    loop_jobs_init(loop);
     loop->now_us = loop_clock_us(loop);
     loop->outer = -1;
     loop_timers_init(loop);
@@ -80,13 +81,20 @@ static struct loop_task *first_task(struct loop *loop)
     return NULL;
 }
 
-static void run_tasks(struct loop *loop)
+static struct loop_task *first_view_task(struct loop *loop)
+{
+    struct loop_task *head = &loop->phases[LOOP_PHASE_VIEW];
+
+    return head->next != head ? head->next : NULL;
+}
+
+static void run_tasks(struct loop *loop, struct loop_task *(*next)(struct loop *loop))
 {
     struct loop_task *task;
 
     /* The earliest phase is determined again after each task, as a task may defer others to an
      * earlier phase. */
-    while ((task = first_task(loop))) {
+    while ((task = next(loop))) {
         loop_cancel(loop, task);
         task->callback(task->arg);
     }
@@ -99,7 +107,7 @@ void loop_destroy(struct loop **loop)
     if (!dying) {
         return;
     }
-    run_tasks(dying);
+    run_tasks(dying, first_task);
     loop_timers_free(dying);
     loop_outer_free(dying);
     event_base_free(dying->base);
@@ -110,8 +118,8 @@ void loop_destroy(struct loop **loop)
 /* One iteration that waits until until_us at most; 0: does not wait. */
 static void run_iteration(struct loop *loop, uint64_t until_us)
 {
-    /* Tasks deferred between iterations must not wait for an event. */
-    bool polls = until_us == 0 || first_task(loop);
+    /* Tasks deferred between iterations, and jobs, must not wait for an event. */
+    bool polls = until_us == 0 || first_task(loop) || loop_has_jobs(loop);
 
     loop->is_iterating = true;
     if (!polls) {
@@ -122,9 +130,11 @@ static void run_iteration(struct loop *loop, uint64_t until_us)
     (void)event_base_loop(loop->base, EVLOOP_ONCE | (polls ? EVLOOP_NONBLOCK : 0));
     loop_note_iteration(loop);
     loop_timers_fire(loop);
-    run_tasks(loop);
+    run_tasks(loop, first_view_task);
+    loop_jobs_run(loop);
+    run_tasks(loop, first_task);
     loop->is_iterating = false;
-    loop_outer_wake(loop, UINT64_MAX);
+    loop_outer_wake(loop, loop_has_jobs(loop) ? 1 : UINT64_MAX);
 }
 
 void loop_run(struct loop *loop)

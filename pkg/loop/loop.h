@@ -2,7 +2,8 @@
  * loop: the one event loop of a process, a façade over libevent's core.
  *
  * An iteration waits, runs the callbacks of ready descriptors, timers and signals, and then runs
- * the deferred tasks, phase by phase, until none is left. Deferred tasks combine the work of one
+ * the deferred tasks, phase by phase, until none is left. Jobs (job.h), which last for several
+ * iterations, take their steps after LOOP_PHASE_VIEW. Deferred tasks combine the work of one
  * iteration: the map sends its batches in LOOP_PHASE_STORE, the links to Redis and the connections
  * write in LOOP_PHASE_OUTPUT, and objects that are destroyed inside their own callbacks are freed
  * in LOOP_PHASE_FREE.

@@ -6,6 +6,7 @@
 #include <event2/event_struct.h>
 #include <stddef.h>
 
+#include "loop/job.h"
 #include "loop/loop.h"
 
 struct loop_timers {
@@ -22,6 +23,8 @@ struct loop {
     struct event scratch; /* see loop_io_set */
     struct loop_timers timers;
     struct loop_task phases[LOOP_PHASES]; /* heads of circular lists */
+    struct loop_job jobs;                 /* the head of a circular list; the next to run first */
+    struct loop_job *stepping;            /* whose step runs; NULL: none, or it was stopped */
     uint64_t now_us;
     uint64_t skipped_us; /* by loop_skip */
     bool now_is_known;   /* sampled in this iteration */
@@ -37,6 +40,11 @@ void loop_add_event(struct event *event);
 
 /* The loop's clock now, which may be later than this iteration's time. */
 uint64_t loop_clock_us(const struct loop *loop);
+
+void loop_jobs_init(struct loop *loop);
+bool loop_has_jobs(const struct loop *loop);
+/* One iteration's share of steps. */
+void loop_jobs_run(struct loop *loop);
 
 /* outer.c. Mirrors the watched events (enum loop_events) in the outer descriptor. */
 void loop_outer_watch(struct loop *loop, int fd, unsigned before, unsigned after);
