@@ -1,6 +1,6 @@
 """What an attack costs: how long /healthz waits meanwhile, and how far the memory of a front-end and of Redis grows.
 
-Attackers come from ATTACKER, so that a front-end can tell them from the well-behaved peers of a test."""
+Attackers come from ATTACKER, so that a front-end can distinguish them from the well-behaved peers of a test."""
 import http.client
 import os
 import re

@@ -1,50 +1,27 @@
 /*
- * http: one request at a time on a connection. Nothing more is read while a request is being
- * answered, or while the peer does not read answers, so that neither handlers nor output pile up.
- *
- * A struct http_request exists as long as its connection is HTTP's, and beyond that while a handler
- * still owes an answer.
+ * http: one request at a time on a connection, and one in an event-loop iteration. Nothing more is
+ * read while a request is being answered, or while the peer does not read answers, so that neither
+ * handlers nor output pile up: requests that a client has sent ahead wait, and other connections
+ * are served between them.
  */
 #include "net/http/http.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "loop/loop.h"
 #include "metrics/metrics.h"
 #include "net/http/http_private.h"
+#include "net/http/request_private.h"
 
-/* Answers that are collected before they are sent, when requests come in one piece. */
-#define FLUSH_FROM 65536
-
-enum http_state {
-    HTTP_IDLE,      /* no byte of a request has been received */
-    HTTP_READING,   /* a part of one has */
-    HTTP_ANSWERING, /* its handler owes the answer; nothing more is read */
-    HTTP_ENDED,     /* the last answer has been given; nothing more is read */
-    HTTP_RELEASED   /* the connection is no longer HTTP's; memory is freed after `received` */
-};
-
-struct http_request {
-    struct conn *conn; /* NULL: disconnected */
-    const struct http_settings *settings;
-    const struct http_router *router;
-    http_upgrade_handler upgrade; /* NULL: none */
-    void *upgrade_arg;
-    struct loop_timer *timer;
-    struct http_reader reader;
-    enum http_state state;
-    bool is_first;
-    bool presenting; /* inside `received` */
-};
+/* Input that may follow a request's head while it is being answered. */
+#define INPUT_AHEAD 131072
 
 static struct log_limit refused_limit = {.burst = 10};
 
-/* The one place that changes a request's state. RELEASED may free it. */
-static void move_http_request(struct http_request *request, enum http_state state)
+void http_request_move(struct http_request *request, enum http_state state)
 {
     request->state = state;
     switch (state) {
@@ -60,6 +37,9 @@ static void move_http_request(struct http_request *request, enum http_state stat
     case HTTP_ANSWERING:
         loop_timer_stop(request->timer);
         request->is_first = false;
+        request->taken_us = loop_now_us(request->loop);
+        break;
+    case HTTP_SENDING:
         break;
     case HTTP_ENDED:
         loop_timer_stop(request->timer);
@@ -77,34 +57,8 @@ static void move_http_request(struct http_request *request, enum http_state stat
 
 static void end_request(struct http_request *request, enum conn_close_reason reason)
 {
-    move_http_request(request, HTTP_ENDED);
+    http_request_move(request, HTTP_ENDED);
     conn_close_after_output(request->conn, reason);
-}
-
-static void send_answer(struct http_request *request, int status, const char *content_type,
-                        const char *headers, struct bytes body, bool keeps_alive)
-{
-    bool has_body = status >= 200 && status != 204 && status != 304;
-    bool is_head = bytes_equal(http_reader_method(&request->reader), BYTES_LITERAL("HEAD"));
-    struct writer answer = {0};
-    writer_format(&answer, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, http_status_text(status),
-                  http_date((int64_t)(clock_wall_us() / 1000000)));
-    if (has_body && !(is_head && !body.data)) {
-        writer_format(&answer, "Content-Length: %zu\r\n", body.len);
-    }
-    if (has_body && content_type) {
-        writer_format(&answer, "Content-Type: %s\r\n", content_type);
-    }
-    writer_format(&answer, "Connection: %s\r\n", keeps_alive ? "keep-alive" : "close");
-    if (headers) {
-        writer_string(&answer, headers);
-    }
-    writer_string(&answer, "\r\n");
-    if (has_body && !is_head) {
-        writer_bytes(&answer, body);
-    }
-    conn_send(request->conn, writer_bytes_written(&answer));
-    writer_free(&answer);
 }
 
 static void send_error(struct http_request *request, int status, const char *why,
@@ -113,7 +67,8 @@ static void send_error(struct http_request *request, int status, const char *why
     struct writer body = {0};
     const char *type = http_router_write_error(request->router, http_reader_path(&request->reader),
                                                status, why, &body);
-    send_answer(request, status, type, headers, writer_bytes_written(&body), keeps_alive);
+    http_answer_send(request, status, type, headers, writer_bytes_written(&body), NULL,
+                     keeps_alive);
     writer_free(&body);
 }
 
@@ -129,10 +84,33 @@ static void refuse_request(struct http_request *request, int status, const char 
     end_request(request, CONN_CLOSE_PROTOCOL);
 }
 
+/* The next request waits for the next event-loop iteration. */
+static void rest_until_next(struct http_request *request)
+{
+    request->resting = true;
+    conn_pause_reading(request->conn);
+    loop_timer_start(request->timer, 0);
+}
+
+static void end_rest(struct http_request *request)
+{
+    request->resting = false;
+    loop_timer_start(request->timer, (uint64_t)request->settings->idle);
+    if (!conn_has_backlog(request->conn)) {
+        conn_resume_reading(request->conn);
+    }
+}
+
 static void on_request_timer(void *arg)
 {
     struct http_request *request = arg;
-    if (conn_has_backlog(request->conn)) { /* the server is the one that does not read */
+    if (request->state == HTTP_SENDING) {
+        if (!request->conn || !conn_has_backlog(request->conn)) {
+            request->ready(request->ready_arg);
+        }
+    } else if (request->resting) {
+        end_rest(request);
+    } else if (conn_has_backlog(request->conn)) { /* the server is the one that does not read */
         loop_timer_start(request->timer, (uint64_t)request->settings->timeout);
     } else if (request->state == HTTP_READING) {
         refuse_request(request, 408, NULL, "the request did not arrive in time");
@@ -141,14 +119,13 @@ static void on_request_timer(void *arg)
     }
 }
 
-/* The answer has been given. */
-static void finish_answer(struct http_request *request, bool keeps_alive)
+void http_request_finish(struct http_request *request, bool keeps_alive)
 {
     if (!keeps_alive) {
         end_request(request, CONN_CLOSE_LOCAL);
         return;
     }
-    move_http_request(request, HTTP_IDLE);
+    http_request_move(request, HTTP_IDLE);
     if (!request->presenting && !conn_has_backlog(request->conn)) {
         conn_resume_reading(request->conn);
     }
@@ -169,11 +146,12 @@ static void answer_by_router(struct http_request *request, int status, const str
         headers = mem_format("Allow: %.*s\r\n", (int)allow->len, (const char *)allow->data);
     }
     if (status == 204) {
-        send_answer(request, status, NULL, headers, (struct bytes){NULL, 0}, keeps_alive);
+        http_answer_send(request, status, NULL, headers, (struct bytes){NULL, 0}, NULL,
+                         keeps_alive);
     } else {
         send_error(request, status, NULL, headers, keeps_alive);
     }
-    finish_answer(request, keeps_alive);
+    http_request_finish(request, keeps_alive);
     free(headers);
 }
 
@@ -200,7 +178,7 @@ static void route_request(struct http_request *request)
 static void dispatch_request(struct http_request *request)
 {
     metrics_add(METRIC_HTTP_REQUESTS, 1);
-    move_http_request(request, HTTP_ANSWERING);
+    http_request_move(request, HTTP_ANSWERING);
     if (!is_upgraded(request)) {
         route_request(request);
     }
@@ -217,7 +195,7 @@ static size_t receive_http_request(struct http_request *request, struct bytes in
     } else if (result == HTTP_DONE) {
         dispatch_request(request);
     } else if (begun && request->state == HTTP_IDLE) {
-        move_http_request(request, HTTP_READING);
+        http_request_move(request, HTTP_READING);
     }
     if (result == HTTP_MORE && request->reader.wants_continue) {
         request->reader.wants_continue = false;
@@ -226,37 +204,33 @@ static size_t receive_http_request(struct http_request *request, struct bytes in
     return used;
 }
 
-static bool may_take_request(const struct http_request *request)
-{
-    return request->state < HTTP_ANSWERING;
-}
-
 static size_t on_http_input(void *arg, struct bytes input)
 {
     struct http_request *request = arg;
     size_t used = 0;
+    if (conn_has_backlog(request->conn)) {
+        conn_pause_reading(request->conn);
+        return 0;
+    }
+    if (request->taken_us == loop_now_us(request->loop)) {
+        rest_until_next(request);
+        return 0;
+    }
     request->presenting = true;
-    while (may_take_request(request) && used < input.len && !conn_has_backlog(request->conn) &&
-           conn_output_size(request->conn) < FLUSH_FROM) {
+    /* Again after empty lines between requests. */
+    while (request->state < HTTP_ANSWERING && used < input.len) {
         used += receive_http_request(request, (struct bytes){input.data + used, input.len - used});
-        if (request->state == HTTP_READING) {
+        if (request->state == HTTP_READING || request->taken_us == loop_now_us(request->loop)) {
             break;
         }
     }
     request->presenting = false;
     if (request->state == HTTP_RELEASED) {
-        move_http_request(request, HTTP_RELEASED);
-        return used;
-    }
-    if (request->state == HTTP_ENDED) {
-        return used;
-    }
-    if (request->state == HTTP_ANSWERING || conn_has_backlog(request->conn)) {
+        http_request_move(request, HTTP_RELEASED);
+    } else if (request->state == HTTP_ANSWERING || request->state == HTTP_SENDING) {
         conn_pause_reading(request->conn);
-    } else if (used < input.len && conn_output_size(request->conn) >= FLUSH_FROM) {
-        /* Continues after the output of this iteration. */
-        conn_pause_reading(request->conn);
-        conn_resume_reading(request->conn);
+    } else if (request->state == HTTP_IDLE && used < input.len) {
+        rest_until_next(request);
     }
     return used;
 }
@@ -264,7 +238,9 @@ static size_t on_http_input(void *arg, struct bytes input)
 static void on_drained(void *arg)
 {
     struct http_request *request = arg;
-    if (request->state != HTTP_ANSWERING) {
+    if (request->state == HTTP_SENDING) {
+        request->ready(request->ready_arg);
+    } else if (request->state != HTTP_ANSWERING && !request->resting) {
         conn_resume_reading(request->conn);
     }
 }
@@ -274,8 +250,10 @@ static void on_closed(void *arg, enum conn_close_reason reason)
     struct http_request *request = arg;
     request->conn = NULL;
     loop_timer_stop(request->timer);
-    if (request->state != HTTP_ANSWERING) {
-        move_http_request(request, HTTP_RELEASED);
+    if (request->state == HTTP_SENDING) {
+        request->ready(request->ready_arg);
+    } else if (request->state != HTTP_ANSWERING) {
+        http_request_move(request, HTTP_RELEASED);
     }
 }
 
@@ -298,12 +276,13 @@ void http_serve_upgrades(struct net *net, struct conn *conn, const struct http_s
     request->upgrade = upgrade;
     request->upgrade_arg = arg;
     request->is_first = true;
-    request->timer = loop_timer_create(net_loop(net), on_request_timer, request);
+    request->loop = net_loop(net);
+    request->timer = loop_timer_create(request->loop, on_request_timer, request);
     loop_timer_start(request->timer, (uint64_t)settings->timeout);
     conn_set_handler(conn, &handler, request);
     conn_handshake_done(conn); /* HTTP has time-outs of its own */
     /* The head is kept as input until it is whole; the reader limits it. */
-    conn_set_input_limit(conn, (size_t)settings->max_header + 2 * FLUSH_FROM);
+    conn_set_input_limit(conn, (size_t)settings->max_header + INPUT_AHEAD);
 }
 
 struct bytes http_request_method(const struct http_request *request)
@@ -357,25 +336,12 @@ struct conn *http_request_conn(const struct http_request *request)
     return request->conn;
 }
 
-void http_respond(struct http_request *request, int status, const char *content_type,
-                  const char *headers, struct bytes body)
-{
-    bool keeps_alive = request->reader.keeps_alive;
-    assert(request->state == HTTP_ANSWERING);
-    if (!request->conn) {
-        move_http_request(request, HTTP_RELEASED);
-        return;
-    }
-    send_answer(request, status, content_type, headers, body, keeps_alive);
-    finish_answer(request, keeps_alive);
-}
-
 void http_request_refuse(struct http_request *request, int status, const char *headers,
                          const char *why)
 {
     assert(request->state == HTTP_ANSWERING);
     if (!request->conn) {
-        move_http_request(request, HTTP_RELEASED);
+        http_request_move(request, HTTP_RELEASED);
     } else {
         refuse_request(request, status, headers, why);
     }
@@ -390,6 +356,6 @@ struct conn *http_request_upgrade(struct http_request *request)
         /* In effect at the end of the iteration, under the new handler. */
         conn_resume_reading(conn);
     }
-    move_http_request(request, HTTP_RELEASED);
+    http_request_move(request, HTTP_RELEASED);
     return conn;
 }

@@ -3,9 +3,10 @@
  *
  * Requests are parsed by libhttp-parser under limits of our own: request line and headers at most
  * http.max_header bytes (431), body at most http.max_body (413), the whole request within
- * http.timeout (408), http.max_headers header lines. Pipelined requests are answered in order.
- * Keep-alive as HTTP/1.1 has it. HEAD is answered as GET without the body, OPTIONS with the methods
- * of a path, also for "*" and, so that a balancer's simplest check works, always for "/".
+ * http.timeout (408), http.max_headers header lines. Pipelined requests are answered in order, at
+ * most one in an event-loop iteration. Keep-alive as HTTP/1.1 has it. HEAD is answered as GET
+ * without the body, OPTIONS with the methods of a path, also for "*" and, so that a balancer's
+ * simplest check works, always for "/".
  *
  * One slash at the end of a path is ignored: "/a/" is "/a". An encoded one belongs to the path.
  */
@@ -16,6 +17,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "base/frame.h"
 #include "config/config.h"
 #include "net/conn.h"
 #include "net/listener.h"
@@ -85,6 +87,24 @@ struct conn *http_request_conn(const struct http_request *request);
  * whose body is not known (data NULL) is answered without Content-Length. */
 void http_respond(struct http_request *request, int status, const char *content_type,
                   const char *headers, struct bytes body);
+/* The same with a body that several answers share: no copy is made. */
+void http_respond_frame(struct http_request *request, int status, const char *content_type,
+                        const char *headers, struct frame *body);
+
+/*
+ * An answer whose body is sent in pieces, as fast as the client takes them: in chunks, to HTTP/1.0
+ * until the connection ends. begin takes the place of http_respond; afterwards `ready` is called in
+ * a later event-loop iteration, whenever all that was sent is the kernel's, and may send the next
+ * piece. It is called after begin and after each send, and when the client has disconnected
+ * (http_request_conn is NULL): then nothing is left but to call end. After end, the request is
+ * invalid. The body of a HEAD is not sent: end may follow begin at once.
+ */
+typedef void (*http_ready)(void *arg);
+void http_stream_begin(struct http_request *request, int status, const char *content_type,
+                       const char *headers, http_ready ready, void *arg);
+void http_stream_send(struct http_request *request, struct bytes bytes);
+void http_stream_end(struct http_request *request);
+
 /* Answers with the status and a text that says why, and ends the connection; logged and counted as
  * a refusal. headers as above. */
 void http_request_refuse(struct http_request *request, int status, const char *headers,
