@@ -89,14 +89,15 @@ PARTS_repair_entries := prelude repair users events repair_entries repair_publis
 PARTS_repair_rooms := prelude repair users events repair_rooms repair_publish
 PARTS_repair_users := prelude repair users events repair_users repair_publish
 PARTS_hello := prelude hello
-PARTS_invite := prelude invite
+PARTS_invite := prelude invitations invite
 PARTS_presence := prelude presence
 PARTS_read := events read
 PARTS_recount := prelude recount
 PARTS_shared := prelude shared
 PARTS_shared_set := prelude shared_set
 PARTS_sweep := prelude sweep
-JOINED := apply repair_entries repair_rooms repair_users hello invite presence read recount shared shared_set sweep
+PARTS_uninvite := prelude invitations uninvite
+JOINED := apply repair_entries repair_rooms repair_users hello invite presence read recount shared shared_set sweep uninvite
 SCRIPT_NAMES := $(JOINED) $(filter-out $(foreach s,$(JOINED),$(PARTS_$(s))),$(notdir $(SCRIPTS:.lua=)))
 script_files = $(patsubst %,pkg/schema/scripts/%.lua,$(or $(PARTS_$(1)),$(1)))
 build/gen/schema_scripts_data.h: $(SCRIPTS) Makefile

@@ -204,7 +204,7 @@ static bool read_entry(struct turntable_reading *reading, const struct json_valu
                                   "an id longer than allowed");
 }
 
-static bool read_ids(struct turntable_reading *reading, const struct json_value *array,
+static bool read_ids(struct turntable_reading *reading, const struct json_value *array, size_t most,
                      bool (*read_id)(struct turntable_reading *, const struct json_value *,
                                      struct bytes *))
 {
@@ -212,7 +212,7 @@ static bool read_ids(struct turntable_reading *reading, const struct json_value 
     const size_t count = json_value_count(array);
     const struct json_value *value = json_value_first(array);
 
-    if (count > reading->limits->ids) {
+    if (count > most) {
         return fail_turntable_message(reading, array, TURNTABLE_CODE_LIMIT,
                                       "more ids than allowed");
     }
@@ -265,7 +265,7 @@ static bool read_subscribe(struct turntable_reading *reading)
 {
     const struct json_value *data = require_data(reading, JSON_TYPE_ARRAY);
 
-    return data != NULL && read_ids(reading, data, read_entry);
+    return data != NULL && read_ids(reading, data, reading->limits->ids, read_entry);
 }
 
 static bool read_status(struct turntable_reading *reading)
@@ -297,7 +297,8 @@ static bool read_joingame(struct turntable_reading *reading)
         return false;
     }
     invite = optional_member(reading, data, "invite", JSON_TYPE_ARRAY);
-    return invite ? read_ids(reading, invite, read_user) : !turntable_message_failed(reading);
+    return invite ? read_ids(reading, invite, reading->limits->invited, read_user)
+                  : !turntable_message_failed(reading);
 }
 
 static bool read_action(struct turntable_reading *reading, const struct json_value *value,

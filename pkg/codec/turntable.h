@@ -19,7 +19,8 @@
 
 struct turntable_limits {
     struct json_limits json;
-    size_t ids;     /* in one subscribe, unsubscribe or invite */
+    size_t ids;     /* in one subscribe or unsubscribe */
+    size_t invited; /* users in one joingame */
     size_t id;      /* bytes of an id of the map */
     size_t room;    /* bytes of a room's name */
     size_t actions; /* in one game */
@@ -28,8 +29,8 @@ struct turntable_limits {
 };
 #define TURNTABLE_LIMITS_DEFAULT                                                                   \
     {                                                                                              \
-        .json = JSON_LIMITS_DEFAULT, .ids = 10000, .id = 255, .room = 128, .actions = 256,         \
-        .token = 8192                                                                              \
+        .json = JSON_LIMITS_DEFAULT, .ids = 10000, .invited = 100, .id = 255, .room = 128,         \
+        .actions = 256, .token = 8192                                                              \
     }
 
 /* The values of an error's `code`: the first few are the codec's, the others the protocol's. */

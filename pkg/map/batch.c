@@ -53,10 +53,10 @@ struct batch {
 static struct bytes limits_text(struct scratch *scratch, const struct partition *partition)
 {
     const struct map_settings *settings = partition->map->settings;
-    uint64_t most = (uint64_t)settings->max_entries / partition->space->count;
+    uint64_t most = partition_share_of(partition, settings->max_entries);
     char text[LIMITS_TEXT];
     int len = snprintf(text, sizeof text, "%lld %lld %llu %lld", (long long)settings->client_ttl,
-                       (long long)settings->client_grace, (unsigned long long)(most > 0 ? most : 1),
+                       (long long)settings->client_grace, (unsigned long long)most,
                        (long long)settings->offline_delay);
     return scratch_join(scratch, "", "", (struct bytes){(uint8_t *)text, (size_t)len});
 }

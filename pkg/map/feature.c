@@ -233,6 +233,12 @@ const char *partition_epoch(const struct partition *partition)
     return partition->epoch;
 }
 
+uint64_t partition_share_of(const struct partition *partition, int64_t most)
+{
+    uint64_t share = (uint64_t)most / partition->space->count;
+    return share > 0 ? share : 1;
+}
+
 uint64_t partition_recovery_until(const struct partition *partition)
 {
     return partition->recovery_until;

@@ -96,6 +96,8 @@ const char *partition_prefix(const struct partition *partition);   /* of its key
 const char *partition_channels(const struct partition *partition); /* what they begin with */
 const char *partition_key_head(const struct partition *partition);
 const char *partition_epoch(const struct partition *partition);
+/* An equal part, at least 1, of a limit for the whole space. */
+uint64_t partition_share_of(const struct partition *partition, int64_t most);
 uint64_t partition_recovery_until(const struct partition *partition); /* Redis's clock */
 /* Operations can be sent: it is registered with Redis. */
 bool partition_is_ready(const struct partition *partition);

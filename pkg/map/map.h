@@ -52,14 +52,17 @@ struct map_settings {
     struct view_settings view; /* view.* */
     int64_t offline_delay;     /* presence.offline_delay, ms */
     int64_t presence_reread; /* presence.reread: ms within which all watched users are read again */
-    int64_t room_max_members;   /* room.max_members of a room */
-    int64_t room_max_buffered;  /* room.max_buffered: bytes, while a room is being read */
-    int64_t room_read_timeout;  /* room.read_timeout: ms until its mark */
-    int64_t room_read_attempts; /* room.read_attempts: without a mark */
-    int64_t relay_max_pending;  /* relay.max_pending: packets and invitations that wait */
-    int64_t relay_max_bytes;    /* relay.max_bytes of these */
-    int64_t invite_ttl;         /* invite.ttl, ms */
-    int64_t invite_max;         /* invite.max of one user */
+    int64_t room_max_members;       /* room.max_members of a room */
+    int64_t room_max_buffered;      /* room.max_buffered: bytes, while a room is being read */
+    int64_t room_read_timeout;      /* room.read_timeout: ms until its mark */
+    int64_t room_read_attempts;     /* room.read_attempts: without a mark */
+    int64_t relay_max_pending;      /* relay.max_pending: packets and invitations that wait */
+    int64_t relay_max_bytes;        /* relay.max_bytes of these */
+    int64_t invite_ttl;             /* invite.ttl, ms */
+    int64_t invite_max;             /* invite.max of one user */
+    int64_t invite_max_per_sender;  /* invite.max_per_sender, of a space */
+    int64_t invite_max_per_address; /* invite.max_per_address, of a space */
+    int64_t invite_max_total;       /* invite.max_total, of a space */
 };
 extern const struct config_module map_config;
 /* What happens to clients when this front-end alone cannot reach Redis (pkg/server). */

@@ -185,15 +185,27 @@ static void try_invite(struct need_try *try)
 {
     struct map *map = try->needs->map;
     const char *partition = map->spaces[0].partitions[0].prefix;
-    struct writer list = {0}, devices = {0};
+    static const char *const names[] = {"invites:", "invitations:", "inviters:", "user:"};
+    const struct bytes one = BYTES_LITERAL("1");
+    struct writer keys[4] = {0};
+    struct bytes args[13] = {[4] = BYTES_LITERAL("x"),
+                             one,
+                             one,
+                             BYTES_LITERAL(NOBODY),
+                             BYTES_LITERAL(NOBODY),
+                             BYTES_LITERAL(""),
+                             one,
+                             one,
+                             one};
 
-    writer_format(&list, "%sinvites:%s", partition, NOBODY);
-    writer_format(&devices, "%suser:%s", partition, NOBODY);
-    redis_eval(map->link, &invite_script, on_tried, try, 2, 5,
-               (struct bytes[]){writer_bytes_written(&list), writer_bytes_written(&devices),
-                                BYTES_LITERAL("x"), BYTES_LITERAL("1"), BYTES_LITERAL("1")});
-    writer_free(&list);
-    writer_free(&devices);
+    for (size_t i = 0; i < 4; i++) {
+        writer_format(&keys[i], "%s%s%s", partition, names[i], NOBODY);
+        args[i] = writer_bytes_written(&keys[i]);
+    }
+    redis_eval(map->link, &invite_script, on_tried, try, 4, 13, args);
+    for (size_t i = 0; i < 4; i++) {
+        writer_free(&keys[i]);
+    }
 }
 
 static void try_need(struct needs *needs, enum map_need which)

@@ -144,6 +144,16 @@ static const struct config_setting settings[] = {
     MAP_SETTING("invite.max", CONFIG_INT, invite_max, "100", .min = 1, .max = 100000,
                 .flags = CONFIG_RELOADABLE | CONFIG_SHARED,
                 .help = "Most invitations that wait for one user; the oldest are dropped."),
+    MAP_SETTING("invite.max_per_sender", CONFIG_INT, invite_max_per_sender, "1000", .min = 1,
+                .max = 1000000000, .flags = CONFIG_RELOADABLE | CONFIG_SHARED,
+                .help = "Most invitations of one sender that wait in a space; more are refused."),
+    MAP_SETTING("invite.max_per_address", CONFIG_INT, invite_max_per_address, "10000", .min = 1,
+                .max = 1000000000, .flags = CONFIG_RELOADABLE | CONFIG_SHARED,
+                .help = "Most invitations of all senders of one address (IPv6: /64) that wait in a "
+                        "space; more are refused."),
+    MAP_SETTING("invite.max_total", CONFIG_INT, invite_max_total, "100000", .min = 1,
+                .max = 1000000000, .flags = CONFIG_RELOADABLE | CONFIG_SHARED,
+                .help = "Most invitations that wait in a space; more are refused."),
     {.key = NULL},
 };
 

@@ -13,8 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "map/wait.h"
+#include "metrics/metrics.h"
 #include "presence/presence_private.h"
 #include "redis/redis.h"
 #include "relay/relay.h"
@@ -22,6 +24,7 @@
 #include "schema/scripts.h"
 
 static struct redis_script invite_script = {.name = "invite", .source = script_invite};
+static struct redis_script uninvite_script = {.name = "uninvite", .source = script_uninvite};
 
 #define MARK_SIZE 16
 #define END_SIZE  13 /* digits of the time of expiry */
@@ -65,13 +68,41 @@ static uint64_t expiry_of(struct bytes kept)
     return kept.data[END_SIZE] == '.' ? bytes_decimal(digits) : UINT64_MAX;
 }
 
-static void remove_delivered(const struct map_space *space, struct bytes user, struct bytes kept)
+/* Each key is freed by the caller. */
+struct invite_keys {
+    struct writer list, invitations, inviters;
+};
+
+/* The first keys of both scripts. */
+static void write_invite_keys(struct invite_keys *keys, const struct map_space *space,
+                              struct bytes user, struct bytes args[3])
 {
-    struct writer key = {0};
-    struct bytes args[] = {BYTES_LITERAL("LREM"), write_invites_key(&key, space, user),
-                           BYTES_LITERAL("1"), kept};
-    redis_command(map_link(map_space_map(space)), NULL, NULL, 4, args);
-    writer_free(&key);
+    const char *prefix = partition_prefix(partition_of(space, user));
+    *keys = (struct invite_keys){0};
+    args[0] = write_invites_key(&keys->list, space, user);
+    args[1] = keys_write(&keys->invitations, prefix, "invitations", BYTES_LITERAL(""));
+    args[2] = keys_write(&keys->inviters, prefix, "inviters", BYTES_LITERAL(""));
+}
+
+static void free_invite_keys(struct invite_keys *keys)
+{
+    writer_free(&keys->list);
+    writer_free(&keys->invitations);
+    writer_free(&keys->inviters);
+}
+
+#define REMOVED_MAX 100 /* invitations in one call */
+
+static void remove_delivered(const struct map_space *space, struct bytes user,
+                             const struct bytes *kept, size_t count)
+{
+    struct bytes args[4 + REMOVED_MAX];
+    struct invite_keys keys;
+    write_invite_keys(&keys, space, user, args);
+    args[3] = user;
+    memcpy(args + 4, kept, count * sizeof *kept);
+    redis_eval(map_link(map_space_map(space)), &uninvite_script, NULL, NULL, 3, 4 + count, args);
+    free_invite_keys(&keys);
 }
 
 struct invite_request {
@@ -89,6 +120,31 @@ static bool is_invite_reply(const struct redis_reply *reply)
            reply->elements[1]->type == REDIS_ARRAY;
 }
 
+/* The limits of how many wait. */
+static struct invite_limit {
+    const char *reply;
+    const char *setting;
+    enum metric metric;
+    struct log_limit logged;
+} invite_limits[] = {
+    {"sender", "invite.max_per_sender", METRIC_INVITES_LIMIT_SENDER, {.burst = 5}},
+    {"address", "invite.max_per_address", METRIC_INVITES_LIMIT_ADDRESS, {.burst = 5}},
+    {"all", "invite.max_total", METRIC_INVITES_LIMIT_TOTAL, {.burst = 5}},
+};
+
+static void note_invite_limit(const struct map_space *space, struct bytes reply)
+{
+    for (size_t i = 0; i < sizeof invite_limits / sizeof *invite_limits; i++) {
+        struct invite_limit *limit = &invite_limits[i];
+        if (bytes_equal(reply, bytes_from_string(limit->reply))) {
+            metrics_add(limit->metric, 1);
+            log_limited(LOG_WARN, &limit->logged, "invitation_refused",
+                        LOG_STRING("space", map_space_name(space)),
+                        LOG_STRING("limit", limit->setting));
+        }
+    }
+}
+
 static void on_invitation_stored(void *arg, enum redis_status status,
                                  const struct redis_reply *reply)
 {
@@ -99,42 +155,68 @@ static void on_invitation_stored(void *arg, enum redis_status status,
         struct user_notify *notify = user_notify_create(space, user, reply->elements[0]->text);
         wait_settle(map_space_map(space), request->number, MAP_OK);
         user_notify_run(notify, reply->elements[1]);
+    } else if (status == REDIS_OK && reply->type == REDIS_STRING) {
+        note_invite_limit(space, reply->text);
+        wait_settle(map_space_map(space), request->number, MAP_LIMIT);
     } else if (status == REDIS_REFUSED) {
         wait_settle(map_space_map(space), request->number, MAP_REFUSED);
     }
     free(request);
 }
 
-static void store_invitation(struct map_space *space, uint64_t number, struct bytes user,
+#define LIMITS 5 /* arguments of the script */
+
+/* The limits of the script, as text. */
+struct limit_texts {
+    char text[LIMITS][24];
+};
+
+static void write_invite_limits(struct limit_texts *limits, const struct partition *partition,
+                                const struct map_settings *settings, struct bytes to[LIMITS])
+{
+    uint64_t values[LIMITS] = {(uint64_t)settings->invite_max, (uint64_t)settings->invite_ttl,
+                               partition_share_of(partition, settings->invite_max_per_sender),
+                               partition_share_of(partition, settings->invite_max_per_address),
+                               partition_share_of(partition, settings->invite_max_total)};
+    for (size_t i = 0; i < LIMITS; i++) {
+        snprintf(limits->text[i], sizeof limits->text[i], "%llu", (unsigned long long)values[i]);
+        to[i] = bytes_from_string(limits->text[i]);
+    }
+}
+
+static void store_invitation(struct map_space *space, uint64_t number,
+                             const struct invite_sender *sender, struct bytes user,
                              struct bytes invitation)
 {
     struct map *map = map_space_map(space);
-    const struct map_settings *settings = map_settings_of(map);
-    const char *prefix = partition_prefix(partition_of(space, user));
+    const struct partition *partition = partition_of(space, user);
     struct invite_request *request = mem_alloc(sizeof *request + user.len);
-    struct writer list = {0}, devices = {0};
-    char most[24], ttl[24];
+    struct invite_keys keys;
+    struct limit_texts limits;
+    struct writer devices = {0};
+    struct bytes most[LIMITS], args[13];
     request->space = space;
     request->number = number;
     request->user_len = user.len;
     memcpy(request->user, user.data, user.len);
-    snprintf(most, sizeof most, "%lld", (long long)settings->invite_max);
-    snprintf(ttl, sizeof ttl, "%lld", (long long)settings->invite_ttl);
-    struct bytes args[] = {write_invites_key(&list, space, user),
-                           keys_write(&devices, prefix, "user:", user), invitation,
-                           bytes_from_string(most), bytes_from_string(ttl)};
-    redis_eval(map_link(map), &invite_script, on_invitation_stored, request, 2, 5, args);
-    writer_free(&list);
+    write_invite_keys(&keys, space, user, args);
+    args[3] = keys_write(&devices, partition_prefix(partition), "user:", user);
+    write_invite_limits(&limits, partition, map_settings_of(map), most);
+    const struct bytes values[] = {invitation,      most[0], most[1], user,   sender->user,
+                                   sender->address, most[2], most[3], most[4]};
+    memcpy(args + 4, values, sizeof values);
+    redis_eval(map_link(map), &invite_script, on_invitation_stored, request, 4, 13, args);
+    free_invite_keys(&keys);
     writer_free(&devices);
 }
 
-void invite_user(struct map_session *session, struct bytes user, struct bytes invitation,
-                 map_done done, void *arg)
+void invite_user(struct map_session *session, const struct invite_sender *sender, struct bytes user,
+                 struct bytes invitation, map_done done, void *arg)
 {
     struct map_space *space = map_session_space(session);
     uint64_t number;
     if (wait_begin(map_space_map(space), session, invitation.len, done, arg, &number)) {
-        store_invitation(space, number, user, invitation);
+        store_invitation(space, number, sender, user, invitation);
     }
 }
 
@@ -166,7 +248,7 @@ void invite_deliver(struct map_space *space, struct bytes user, struct bytes kep
         return;
     }
     note_delivered(space, user, kept);
-    remove_delivered(space, user, kept);
+    remove_delivered(space, user, &kept, 1);
 }
 
 bool invite_take_message(struct map *map, struct bytes rest)
@@ -218,13 +300,21 @@ static bool was_delivered(const struct invite_delivery *delivery, struct bytes k
 /* The callback may end the session. */
 static void deliver_waiting(struct invite_delivery *delivery, const struct redis_reply *list)
 {
-    struct bytes user = {delivery->user, delivery->user_len};
+    struct bytes user = {delivery->user, delivery->user_len}, removed[REMOVED_MAX];
+    size_t count = 0;
     for (size_t i = 0; i < list->count && delivery->deliver; i++) {
         struct bytes kept = list->elements[i]->text;
         if (is_kept(kept) && expiry_of(kept) > delivery->now_ms && !was_delivered(delivery, kept)) {
             delivery->deliver(delivery->arg, invitation_text(kept));
         }
-        remove_delivered(delivery->space, user, kept);
+        removed[count++] = kept;
+        if (count == REMOVED_MAX) {
+            remove_delivered(delivery->space, user, removed, count);
+            count = 0;
+        }
+    }
+    if (count > 0) {
+        remove_delivered(delivery->space, user, removed, count);
     }
 }
 

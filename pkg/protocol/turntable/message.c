@@ -99,6 +99,7 @@ static struct turntable_limits turntable_limits_of(const struct turntable_settin
         limits.json.values += (unsigned)settings->max_ids;
     }
     limits.ids = (size_t)settings->max_ids;
+    limits.invited = (size_t)settings->max_invites;
     limits.room = (size_t)settings->max_room_name;
     limits.actions = (size_t)settings->max_actions;
     limits.strict = settings->id_form == TURNTABLE_ID_STRICT;

@@ -204,26 +204,7 @@ static struct membership *require_membership(struct turntable_session *session,
     return membership;
 }
 
-/* Invitations. */
-
-static void on_invite_sent(void *arg, enum map_result result, uint64_t version)
-{
-    struct turntable_session *session = arg;
-    turntable_request_end(session, 1);
-    if (result != MAP_OK) {
-        turntable_send_result(session, result, "a user may not have been invited", "joingame");
-    }
-}
-
-static void send_room_invite(struct turntable_session *session, struct bytes room,
-                             struct bytes user)
-{
-    struct writer text = {0};
-    turntable_write_invite(&text, room, user, turntable_user(session));
-    turntable_request_begin(session, 1);
-    invite_user(session->map, user, writer_bytes_written(&text), on_invite_sent, session);
-    writer_free(&text);
-}
+/* joingame. */
 
 static struct bytes read_noted_text(struct cursor *cursor)
 {
@@ -236,7 +217,15 @@ static void note_text(struct writer *to, struct bytes text)
     writer_bytes(to, text);
 }
 
-/* joingame. */
+static void send_noted_invites(struct turntable_session *session, struct bytes room,
+                               struct cursor *users)
+{
+    struct invite_round *round = turntable_invite_begin(session);
+    while (cursor_left(users) > 0 && session->state == TURNTABLE_SESSION_IDENTIFIED) {
+        turntable_invite_send(round, room, read_noted_text(users));
+    }
+    turntable_invite_finish(round);
+}
 
 static void on_room_joined(void *arg, enum map_result result, uint64_t version)
 {
@@ -248,9 +237,7 @@ static void on_room_joined(void *arg, enum map_result result, uint64_t version)
     membership->join_request = (struct writer){0};
     if (result == MAP_OK) {
         turntable_identity_update_status(session);
-        while (cursor_left(&cursor) > 0 && session->state == TURNTABLE_SESSION_IDENTIFIED) {
-            send_room_invite(session, room, read_noted_text(&cursor));
-        }
+        send_noted_invites(session, room, &cursor);
     } else {
         membership->member = NULL; /* the map has freed it */
         free_membership(membership);
@@ -268,9 +255,11 @@ static void join_again(struct membership *membership, const struct turntable_mes
     struct frame *frame = encode_present(session->port->subscribers, room);
     send_to_member(session, METRIC_TURNTABLE_MEMBER, frame);
     frame_unref(&frame);
+    struct invite_round *round = turntable_invite_begin(session);
     for (size_t i = 0; i < message->id_count; i++) {
-        send_room_invite(session, room_name(room), message->ids[i]);
+        turntable_invite_send(round, room_name(room), message->ids[i]);
     }
+    turntable_invite_finish(round);
 }
 
 static struct membership *create_membership(struct turntable_session *session,

@@ -25,6 +25,8 @@ static const struct config_setting table[] = {
     TURNTABLE(tolerance, CONFIG_DURATION, "2s", BOTH, 0, 86400000, NULL,
               "How far the timestamp of a game's action may be off before it is replaced."),
     TURNTABLE(max_ids, CONFIG_INT, "10000", BOTH, 1, 100000, NULL, "Ids in one message."),
+    TURNTABLE(max_invites, CONFIG_INT, "100", BOTH, 0, 100000, NULL,
+              "Users whom one joingame may invite."),
     TURNTABLE(max_subscriptions, CONFIG_INT, "10000", BOTH, 1, 1000000, NULL,
               "Ids to which one connection may be subscribed."),
     TURNTABLE(max_rooms, CONFIG_INT, "16", BOTH, 1, 10000, NULL,

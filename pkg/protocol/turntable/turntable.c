@@ -161,6 +161,7 @@ static void detach_turntable_session(struct turntable_session *session)
     turntable_user_remove(session);
     turntable_identity_end(session);
     map_session_end(&session->map, false);
+    turntable_invite_drop_all(session);
 }
 
 static void end_turntable_session(struct list *link)

@@ -37,6 +37,7 @@ struct turntable_settings {
     int64_t window;            /* turntable.window, ms in which userchanges are merged */
     int64_t tolerance;         /* turntable.tolerance of timestamps, ms */
     int64_t max_ids;           /* turntable.max_ids in one message */
+    int64_t max_invites;       /* turntable.max_invites in one message */
     int64_t max_subscriptions; /* turntable.max_subscriptions of a connection */
     int64_t max_rooms;         /* turntable.max_rooms of a connection */
     int64_t max_room_name;     /* turntable.max_room_name, bytes */

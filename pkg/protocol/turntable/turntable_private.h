@@ -7,6 +7,7 @@
  *   presence.c   subscriptions, and sending changes of status to subscribers
  *   answer.c     answers to subscribe
  *   room.c       rooms: joining, leaving, messages in them
+ *   invite.c     inviting users to them
  *   user.c       users with sessions on this front-end: invitations and packets for them
  *   whothere.c      whothere
  *
@@ -121,6 +122,7 @@ struct turntable_session {
     struct subscriptions *subscriptions; /* NULL: none */
     struct credentials *credentials;     /* NULL: authentication is off */
     struct list rooms;                   /* struct membership */
+    struct invite_round *invite_rounds;  /* NULL: none */
     struct list whothere_requests;       /* struct whothere_request */
     struct error_budget errors;
     uint32_t under_way;            /* requests in progress */
@@ -248,6 +250,15 @@ void turntable_room_drop_deferred_join(struct turntable_session *session);
 /* A room that the session is in; NULL otherwise. */
 struct room *turntable_room_of(const struct turntable_session *session, struct bytes name);
 void turntable_room_end(struct turntable_session *session);
+
+/* invite.c */
+struct invite_round;
+/* Invitations of one joingame: begin, send each, finish. */
+struct invite_round *turntable_invite_begin(struct turntable_session *session);
+void turntable_invite_send(struct invite_round *round, struct bytes room, struct bytes user);
+void turntable_invite_finish(struct invite_round *round);
+/* The session ends: no result is delivered any more. */
+void turntable_invite_drop_all(struct turntable_session *session);
 
 /* user.c */
 void turntable_user_begin(struct turntable_subscribers *subscribers);

@@ -175,7 +175,7 @@ static void check_bad(const char *code, const char *text, struct bytes input)
     struct turntable_error error;
     struct writer to = {0};
 
-    small.ids = 4;
+    small.ids = small.invited = 4;
     small.actions = 3;
     small.token = 16;
     small.strict = true;

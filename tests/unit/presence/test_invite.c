@@ -68,7 +68,9 @@ static enum map_result invite(struct world *world, struct map_session *session, 
                               const char *text)
 {
     struct outcome outcome = {0};
-    invite_user(session, bytes_from_string(user), bytes_from_string(text), outcome_done, &outcome);
+    const struct invite_sender sender = {BYTES_LITERAL("1:9"), BYTES_LITERAL("192.0.2.9")};
+    invite_user(session, &sender, bytes_from_string(user), bytes_from_string(text), outcome_done,
+                &outcome);
     assert_int_equal(outcome.answers, 0);
     WAIT_UNTIL(world, outcome.answers == 1);
     return outcome.last;
@@ -283,8 +285,9 @@ static void test_equal_invitations_of_one_moment_are_distinct(void **state)
                   "return string.sub(list[1], 14, 99) .. string.sub(list[2], 14, 99) .. "
                   "string.sub(list[3], 14, 99)%c",
                   0);
-    const char *got = WORLD_REDIS(world, "EVAL", (const char *)script.data, "2",
-                                  KEY("invites:" USER), KEY("user:" USER), "same", "100", "60000");
+    const char *got = WORLD_REDIS(
+        world, "EVAL", (const char *)script.data, "4", KEY("invites:" USER), KEY("invitations"),
+        KEY("inviters"), KEY("user:" USER), "same", "100", "60000", USER, "1:9", "", "9", "9", "9");
     assert_string_equal(got, ".00 same.01 same.02 same");
     writer_free(&script);
 }

@@ -162,6 +162,7 @@ static void test_a_crashed_front_end_receives_nothing(void **state)
 
 static void test_without_redis_the_deadline_answers(void **state)
 {
+    const struct invite_sender inviter = {BYTES_LITERAL("1:1"), BYTES_LITERAL("")};
     struct world *world = *state;
     struct taker sender, far;
     struct outcome outcome = {0};
@@ -173,7 +174,8 @@ static void test_without_redis_the_deadline_answers(void **state)
                       outcome_done, &outcome);
     relay_send_broadcast(sender.session, BYTES_LITERAL("me"), BYTES_LITERAL("x"), outcome_done,
                          &outcome);
-    invite_user(sender.session, BYTES_LITERAL("1:2"), BYTES_LITERAL("x"), outcome_done, &outcome);
+    invite_user(sender.session, &inviter, BYTES_LITERAL("1:2"), BYTES_LITERAL("x"), outcome_done,
+                &outcome);
     WAIT_UNTIL(world, outcome.answers == 3);
     assert_int_equal(outcome.results[MAP_DEADLINE], 3);
     /* The same when there is no link at all. */
@@ -184,7 +186,8 @@ static void test_without_redis_the_deadline_answers(void **state)
                       outcome_done, &outcome);
     relay_send_broadcast(sender.session, BYTES_LITERAL("me"), BYTES_LITERAL("x"), outcome_done,
                          &outcome);
-    invite_user(sender.session, BYTES_LITERAL("1:2"), BYTES_LITERAL("x"), outcome_done, &outcome);
+    invite_user(sender.session, &inviter, BYTES_LITERAL("1:2"), BYTES_LITERAL("x"), outcome_done,
+                &outcome);
     presence_drop_other_devices(sender.session, BYTES_LITERAL("1:2"), BYTES_LITERAL("x"));
     WAIT_UNTIL(world, outcome.answers == 6);
     assert_int_equal(outcome.results[MAP_DEADLINE], 6);
