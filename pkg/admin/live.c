@@ -277,6 +277,7 @@ static void tick_space(struct live *live, struct admin_space *space)
 static void on_live_tick(void *arg)
 {
     struct live *live = arg;
+    loop_label(live->admin->loop, "live_tick");
     if (live->count == 0) {
         return;
     }

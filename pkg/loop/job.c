@@ -65,7 +65,7 @@ void loop_jobs_run(struct loop *loop)
     if (!loop_has_jobs(loop)) {
         return;
     }
-    until_us = loop_clock_us(loop) + LOOP_JOBS_US;
+    until_us = loop_profile_unit(loop, LOOP_PART_JOBS) + LOOP_JOBS_US;
     do {
         struct loop_job *job = loop->jobs.next;
         bool more;
@@ -73,10 +73,11 @@ void loop_jobs_run(struct loop *loop)
         unlink_job(job);
         append_job(loop, job);
         loop->stepping = job;
+        loop_label(loop, job->label);
         more = job->step(job->arg); /* may stop and free the job */
         if (!more && loop->stepping) {
             unlink_job(job);
         }
         loop->stepping = NULL;
-    } while (loop_has_jobs(loop) && loop_clock_us(loop) < until_us);
+    } while (loop_profile_unit(loop, LOOP_PART_JOBS) < until_us && loop_has_jobs(loop));
 }

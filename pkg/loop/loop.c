@@ -71,32 +71,36 @@ struct loop *loop_create(void)
     return loop;
 }
 
-static struct loop_task *first_task(struct loop *loop)
+static bool has_tasks(const struct loop *loop)
 {
     for (int phase = 0; phase < LOOP_PHASES; phase++) {
         if (loop->phases[phase].next != &loop->phases[phase]) {
-            return loop->phases[phase].next;
+            return true;
         }
     }
-    return NULL;
+    return false;
 }
 
-static struct loop_task *first_view_task(struct loop *loop)
+/* Those of the first phases. */
+static void run_tasks(struct loop *loop, int phases)
 {
-    struct loop_task *head = &loop->phases[LOOP_PHASE_VIEW];
-
-    return head->next != head ? head->next : NULL;
-}
-
-static void run_tasks(struct loop *loop, struct loop_task *(*next)(struct loop *loop))
-{
-    struct loop_task *task;
+    static const enum loop_part parts[] = {LOOP_PART_VIEW, LOOP_PART_STORE, LOOP_PART_OUTPUT,
+                                           LOOP_PART_FREE};
+    int phase = 0;
 
     /* The earliest phase is determined again after each task, as a task may defer others to an
      * earlier phase. */
-    while ((task = next(loop))) {
+    while (phase < phases) {
+        struct loop_task *head = &loop->phases[phase], *task = head->next;
+
+        if (task == head) {
+            phase++;
+            continue;
+        }
         loop_cancel(loop, task);
-        task->callback(task->arg);
+        task->callback(task->arg); /* may free the task */
+        (void)loop_profile_unit(loop, parts[phase]);
+        phase = 0;
     }
 }
 
@@ -107,7 +111,7 @@ void loop_destroy(struct loop **loop)
     if (!dying) {
         return;
     }
-    run_tasks(dying, first_task);
+    run_tasks(dying, LOOP_PHASES);
     loop_timers_free(dying);
     loop_outer_free(dying);
     event_base_free(dying->base);
@@ -119,7 +123,7 @@ void loop_destroy(struct loop **loop)
 static void run_iteration(struct loop *loop, uint64_t until_us)
 {
     /* Tasks deferred between iterations, and jobs, must not wait for an event. */
-    bool polls = until_us == 0 || first_task(loop) || loop_has_jobs(loop);
+    bool polls = until_us == 0 || has_tasks(loop) || loop_has_jobs(loop);
 
     loop->is_iterating = true;
     if (!polls) {
@@ -130,9 +134,10 @@ static void run_iteration(struct loop *loop, uint64_t until_us)
     (void)event_base_loop(loop->base, EVLOOP_ONCE | (polls ? EVLOOP_NONBLOCK : 0));
     loop_note_iteration(loop);
     loop_timers_fire(loop);
-    run_tasks(loop, first_view_task);
+    run_tasks(loop, LOOP_PHASE_VIEW + 1);
     loop_jobs_run(loop);
-    run_tasks(loop, first_task);
+    run_tasks(loop, LOOP_PHASES);
+    loop_profile_end(loop);
     loop->is_iterating = false;
     loop_outer_wake(loop, loop_has_jobs(loop) ? 1 : UINT64_MAX);
 }
@@ -162,6 +167,7 @@ void loop_note_iteration(struct loop *loop)
     }
     loop->now_us = loop_clock_us(loop);
     loop->now_is_known = true;
+    loop_profile_begin(loop);
 }
 
 uint64_t loop_clock_us(const struct loop *loop)
@@ -203,9 +209,11 @@ static unsigned interest_of_events(short what)
 static void on_io(evutil_socket_t fd, short what, void *arg)
 {
     struct loop_io *io = arg;
+    struct loop *loop = io->loop;
 
-    loop_note_iteration(io->loop);
+    loop_note_iteration(loop);
     io->callback(io->arg, interest_of_events(what)); /* may destroy io */
+    (void)loop_profile_unit(loop, LOOP_PART_INPUT);
 }
 
 struct loop_io *loop_io_create(struct loop *loop, int fd, loop_io_callback callback, void *arg)
@@ -269,9 +277,11 @@ void loop_io_destroy(struct loop_io **io)
 static void on_event_signal(evutil_socket_t number, short what, void *arg)
 {
     struct loop_signal *signal = arg;
+    struct loop *loop = signal->loop;
 
-    loop_note_iteration(signal->loop);
+    loop_note_iteration(loop);
     signal->callback(signal->arg); /* may destroy signal */
+    (void)loop_profile_unit(loop, LOOP_PART_INPUT);
 }
 
 struct loop_signal *loop_signal_create(struct loop *loop, int signal_number, loop_callback callback,

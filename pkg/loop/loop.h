@@ -46,6 +46,14 @@ int loop_fd(struct loop *loop);
 uint64_t loop_now_us(const struct loop *loop);
 uint64_t loop_now_ms(const struct loop *loop);
 
+/*
+ * An iteration that runs for at least ms is counted (tracker_slow_iterations_total) and logged
+ * (slow_iteration) with what ran longest in it; 0, at first: none.
+ */
+void loop_set_slow(struct loop *loop, uint64_t ms);
+/* Names what runs now for that line, until the callback returns; valid as long. */
+void loop_label(struct loop *loop, const char *label);
+
 /* For tests: moves the loop's clock forward; timers that are due by then fire in the next
  * iteration. */
 void loop_skip(struct loop *loop, uint64_t ms);

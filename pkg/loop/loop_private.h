@@ -18,6 +18,28 @@ struct loop_timers {
     struct event event; /* of the fd */
 };
 
+/* Of an iteration, in order; the last four but for the jobs are the phases. */
+enum loop_part {
+    LOOP_PART_INPUT, /* descriptors and signals */
+    LOOP_PART_TIMERS,
+    LOOP_PART_VIEW,
+    LOOP_PART_JOBS,
+    LOOP_PART_STORE,
+    LOOP_PART_OUTPUT,
+    LOOP_PART_FREE
+};
+#define LOOP_PARTS 7
+
+struct loop_profile {
+    uint64_t slow_us; /* what is logged; 0: nothing */
+    uint64_t began_us;
+    uint64_t last_us; /* the end of the last unit */
+    uint64_t part_us[LOOP_PARTS];
+    uint64_t longest_us; /* of all units so far */
+    char longest[48];    /* its label */
+    const char *label;   /* of the unit that runs; NULL: none was set */
+};
+
 struct loop {
     struct event_base *base;
     struct event scratch; /* see loop_io_set */
@@ -28,6 +50,7 @@ struct loop {
     uint64_t now_us;
     uint64_t skipped_us; /* by loop_skip */
     bool now_is_known;   /* sampled in this iteration */
+    struct loop_profile profile;
     bool is_stopped;
     bool is_iterating;
     int outer; /* outer.c's descriptor, -1: none */
@@ -40,6 +63,12 @@ void loop_add_event(struct event *event);
 
 /* The loop's clock now, which may be later than this iteration's time. */
 uint64_t loop_clock_us(const struct loop *loop);
+
+/* profile.c. The iteration begins at loop_now_us. */
+void loop_profile_begin(struct loop *loop);
+/* What has run since the last call was of that part. Returns the time. */
+uint64_t loop_profile_unit(struct loop *loop, enum loop_part part);
+void loop_profile_end(struct loop *loop);
 
 void loop_jobs_init(struct loop *loop);
 bool loop_has_jobs(const struct loop *loop);

@@ -220,5 +220,6 @@ void loop_timers_fire(struct loop *loop)
         metrics_observe(HISTOGRAM_LOOP_LAG, now_us - timer->due_us);
         loop_timer_stop(timer);
         timer->callback(timer->arg); /* may destroy timer */
+        (void)loop_profile_unit(loop, LOOP_PART_TIMERS);
     }
 }

@@ -195,6 +195,7 @@ static void tick_in(struct map *map, uint64_t delay_ms)
 static void on_map_tick(void *arg)
 {
     struct map *map = arg;
+    loop_label(map->loop, "map_tick");
     uint64_t now = loop_now_ms(map->loop);
     if (now - map->ticked_ms > TICK_MS + (uint64_t)map->settings->lease) {
         map->stalls++;

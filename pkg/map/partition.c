@@ -61,7 +61,9 @@ static char *partition_key(const struct partition *partition, const char *kind, 
 
 static void on_partition_flush(void *arg)
 {
-    batch_send_all(arg);
+    struct partition *partition = arg;
+    loop_label(partition->map->loop, "map_batches");
+    batch_send_all(partition);
 }
 
 void partition_init(struct partition *partition, struct map_space *space, uint32_t index)

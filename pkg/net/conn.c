@@ -47,6 +47,7 @@ static void on_open_event(struct conn *conn, unsigned events)
 static void on_event(void *arg, unsigned events)
 {
     struct conn *conn = arg;
+    loop_label(conn->listener->net->loop, conn->listener->where);
     switch ((enum conn_state)conn->state) {
     case CONN_PROXY:
         conn_read_proxy(conn);
@@ -248,6 +249,11 @@ void conn_set_handler(struct conn *conn, const struct conn_handler *handler, voi
     }
     conn->handler = handler;
     conn->arg = arg;
+}
+
+void conn_label(const struct conn *conn, const char *label)
+{
+    loop_label(conn->listener->net->loop, label);
 }
 
 void conn_handshake_done(struct conn *conn)

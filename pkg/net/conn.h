@@ -73,6 +73,9 @@ struct conn_handler {
 /* handler: static; arg: passed to it. May be called again (an upgrade hands the conn over). */
 void conn_set_handler(struct conn *conn, const struct conn_handler *handler, void *arg);
 
+/* Names what is done for it now, for the log line of a slow iteration: loop_label. */
+void conn_label(const struct conn *conn, const char *label);
+
 /* Each returns at once; nothing is written before the end of the iteration. */
 void conn_send(struct conn *conn, struct bytes bytes);        /* copies */
 void conn_send_frame(struct conn *conn, struct frame *frame); /* takes a reference of its own */

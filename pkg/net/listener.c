@@ -124,6 +124,7 @@ static void on_accept(void *arg, unsigned events)
     struct listener *listener = arg;
     int64_t left = listener->settings->accept_batch;
     listener->references++; /* a callback may destroy the listener */
+    loop_label(listener->net->loop, "accept");
     socket_apply_settings(&listener->socket, listener->settings);
     while (left-- > 0 && listener->socket.fd >= 0 && !listener->net->paused &&
            accept_one(listener)) {

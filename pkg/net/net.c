@@ -55,6 +55,7 @@ static uint64_t raise_descriptor_limit(void)
 static void flush_dirty(void *arg)
 {
     struct net *net = arg;
+    loop_label(net->loop, "output");
     while (!list_is_empty(&net->dirty)) {
         struct conn *conn = list_entry(net->dirty.next, struct conn, dirty);
         list_remove(&conn->dirty);

@@ -12,6 +12,7 @@ static void on_link_ready(void *arg, unsigned events)
     struct redis_link *link = arg;
     struct redis_reader *reader = link->reader;
 
+    loop_label(link->loop, "redis_replies");
     redis_link_receive(link);
     if (link->reader == reader && link->out.len > link->out_sent) {
         redis_link_flush(link);

@@ -57,6 +57,7 @@ static char *reload_configuration(struct server *server)
     bans_set(server->bans, server->configuration->lobby.bans);
     log_configure((enum log_level)server->configuration->server.log_level,
                   (enum log_format)server->configuration->server.log_format);
+    loop_set_slow(server->loop, (uint64_t)server->configuration->server.slow_iteration);
     configuration_warn_renamed(server->configuration);
     error = listeners_reload(server->listeners);
     if (error) {

@@ -24,6 +24,10 @@ static const struct config_setting settings[] = {
                    .flags = CONFIG_RELOADABLE, .help = "The lowest level that is logged."),
     SERVER_SETTING("log.format", CONFIG_ENUM, log_format, "logfmt", .choices = "logfmt|json",
                    .flags = CONFIG_RELOADABLE, .help = "Format of the log on standard error."),
+    SERVER_SETTING("log.slow_iteration", CONFIG_DURATION, slow_iteration, "200ms", .max = 3600000,
+                   .flags = CONFIG_RELOADABLE,
+                   .help = "An event-loop iteration that runs for at least that long is logged, "
+                           "with what ran longest in it; 0: none."),
     SERVER_SETTING("drain.time", CONFIG_DURATION, drain_time, "5s", .max = 3600000,
                    .flags = CONFIG_RELOADABLE,
                    .help = "Time over which connections are closed when the front-end shuts down."),

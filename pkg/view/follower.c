@@ -61,6 +61,7 @@ void follower_restart(struct follower_list *list, struct follower *follower)
 static void serve_backlogged(void *arg)
 {
     struct follower_list *list = arg;
+    loop_label(list->loop, "whole_lists");
     if (!list->callbacks->is_readable(list->arg)) {
         return;
     }
@@ -75,6 +76,7 @@ static void serve_backlogged(void *arg)
 static void advance_followers(void *arg)
 {
     struct follower_list *list = arg;
+    loop_label(list->loop, "list_chunks");
     if (!list->callbacks->is_readable(list->arg)) {
         return;
     }

@@ -207,6 +207,7 @@ static void notify_changes(struct map_view *view)
 static void notify_view_watchers(void *arg)
 {
     struct map_view *view = arg;
+    loop_label(view->source.loop, "view_watchers");
     if (view->live) {
         notify_changes(view);
     }

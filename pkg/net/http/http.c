@@ -167,6 +167,7 @@ static void route_request(struct http_request *request)
         const struct http_route *found =
             http_router_find(request->router, reader->method, path, &allow);
         if (found) {
+            conn_label(request->conn, found->path);
             found->handler(found->arg, request);
         } else {
             answer_by_router(request, allow.len > 0 ? 405 : 404, &allow);

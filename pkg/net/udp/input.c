@@ -138,6 +138,7 @@ void udp_read(void *arg, unsigned events)
 {
     struct udp *udp = arg;
 
+    loop_label(udp->loop, "datagrams");
     for (int64_t round = 0; round < udp->rounds && read_batch(udp); round++) {
     }
 }

@@ -452,6 +452,7 @@ static void send_news_to_all(struct sync_subscribers *subscribers)
 static void on_sync_tick(void *arg)
 {
     struct sync_subscribers *subscribers = arg;
+    loop_label(subscribers->service->common.loop, "sync_tick");
     if (!is_sync_view_readable(subscribers)) {
         start_tick(subscribers);
         return;

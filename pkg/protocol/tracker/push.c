@@ -253,6 +253,7 @@ static void on_check_closes(void *arg)
 {
     struct tracker_subscribers *subscribers = arg;
     uint64_t next = UINT64_MAX;
+    loop_label(subscribers->service->common.loop, "pushes_after_closes");
     if (!is_push_view_readable(subscribers) || loop_timer_is_running(subscribers->later)) {
         return;
     }
