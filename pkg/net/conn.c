@@ -15,7 +15,7 @@
 
 _Static_assert(METRIC_CLOSED_LOCAL - METRIC_CLOSED_PEER == (int)CONN_CLOSE_LOCAL,
                "the metrics of closed connections have the order of the reasons");
-_Static_assert(sizeof(struct conn) <= 152, "a connection fits a block of 160 bytes");
+_Static_assert(sizeof(struct conn) <= 168, "a connection fits a block of 176 bytes");
 
 const char *conn_close_reason_name(enum conn_close_reason reason)
 {
@@ -38,8 +38,9 @@ static void on_open_event(struct conn *conn, unsigned events)
         ((events & LOOP_WRITE) || (conn->flags & CONN_WRITE_WANTS_READ))) {
         conn_write_ready(conn);
     }
-    if (conn->state == CONN_OPEN && !(conn->flags & (CONN_PAUSED | CONN_HELD)) &&
-        ((events & LOOP_READ) || (conn->flags & CONN_READ_WANTS_WRITE))) {
+    if (conn->state == CONN_OPEN && !(conn->flags & CONN_STOPPED) &&
+        ((events & LOOP_READ) || (conn->flags & CONN_READ_WANTS_WRITE)) &&
+        conn_account_admits(conn)) {
         conn_read(conn);
     }
 }
@@ -79,7 +80,7 @@ void conn_watch(struct conn *conn)
         events = conn->listener->transport->wanted(conn);
         break;
     case CONN_OPEN:
-        if (!(conn->flags & (CONN_PAUSED | CONN_HELD))) {
+        if (!(conn->flags & CONN_STOPPED)) {
             events |= conn->flags & CONN_READ_WANTS_WRITE ? LOOP_READ | LOOP_WRITE : LOOP_READ;
         }
         /* fall through */
@@ -98,7 +99,7 @@ void conn_watch(struct conn *conn)
 }
 
 struct conn *conn_create(struct listener *listener, int fd, const struct address *peer,
-                         struct address_count *counted)
+                         struct budget_account *account)
 {
     struct conn *conn = mem_zalloc(1, sizeof *conn);
     list_init(&conn->node);
@@ -107,11 +108,13 @@ struct conn *conn_create(struct listener *listener, int fd, const struct address
     listener->references++;
     conn->fd = fd;
     conn->peer = *peer;
-    conn->counted = counted;
     conn->io = loop_io_create(listener->net->loop, fd, on_event, conn);
     listener->net->count++;
     metrics_add(METRIC_CONNECTIONS, 1);
     conn->last_received = net_stamp(listener->net);
+    if (account) {
+        conn_open_account(conn, account);
+    }
     queue_conn(conn, QUEUE_HANDSHAKE);
     return conn;
 }
@@ -151,6 +154,7 @@ static void enter_open(struct conn *conn)
 
 static void enter_ending(struct conn *conn)
 {
+    conn_forget_wait(conn);
     list_remove(&conn->node);
     conn_drop_input(conn);
     if (!(conn->flags & CONN_BACKLOGGED)) {
@@ -183,10 +187,8 @@ static void enter_closed(struct conn *conn)
     loop_io_destroy(&conn->io);
     close(conn->fd);
     conn->fd = -1;
-    if (conn->counted) {
-        address_count_remove(&net->addresses, conn->counted);
-    }
-    conn->counted = NULL;
+    conn_forget_wait(conn);
+    conn_close_account(conn);
     net->count--;
     metrics_add(METRIC_CONNECTIONS, -1);
     list_remove(&conn->node);
@@ -262,7 +264,9 @@ void conn_handshake_done(struct conn *conn)
         return;
     }
     conn->flags |= CONN_KNOWN;
-    queue_conn(conn, QUEUE_IDLE);
+    if (!(conn->flags & CONN_WAITING)) {
+        queue_conn(conn, QUEUE_IDLE);
+    }
 }
 
 void conn_set_input_limit(struct conn *conn, size_t limit)
@@ -321,8 +325,7 @@ const char *conn_peer_text(const struct conn *conn)
 /* A framing sends pings, unless the peer has a backlog, or is not read from. */
 static bool answers_pings(const struct conn *conn)
 {
-    return conn_framing(conn) != NULL &&
-           !(conn->flags & (CONN_PAUSED | CONN_HELD | CONN_BACKLOGGED));
+    return conn_framing(conn) != NULL && !(conn->flags & (CONN_STOPPED | CONN_BACKLOGGED));
 }
 
 bool conn_peer_is_gone(const struct conn *conn)
@@ -341,6 +344,9 @@ uint64_t conn_idle_ms(const struct conn *conn)
     socklen_t len = sizeof info;
     if (conn->fd < 0 || answers_pings(conn)) {
         return idle_ms;
+    }
+    if (conn->flags & CONN_WAITING) { /* for a bounded time, by our decision */
+        return 0;
     }
     /* On the same machine: the kernel reports the end of a peer at once. */
     if (!conn->listener->socket.is_tcp) {

@@ -32,6 +32,7 @@
 #include "base/frame.h"
 
 struct conn;
+struct budget_account; /* budget/budget.h */
 
 enum conn_close_reason {
     CONN_CLOSE_PEER,      /* the peer closed */
@@ -91,6 +92,26 @@ void conn_handshake_done(struct conn *conn);
 /* Pauses and resumes presenting input (backpressure): while paused the socket is not read. */
 void conn_pause_reading(struct conn *conn);
 void conn_resume_reading(struct conn *conn);
+/*
+ * Charges the connection, and its address, for work that its peer has caused, in units (about 10
+ * microseconds of one core; docs/configuration.md has the table of costs). Over its budget the
+ * connection is not read from until it may go on, for BUDGET_WAIT_MAX_US at most; what is charged
+ * meanwhile, and output, go on. Nothing is lost, and time in which it is not read from is neither
+ * idle nor counted towards a time-out.
+ */
+void conn_charge(struct conn *conn, uint32_t units);
+/* What one message may cost at most: a protocol refuses what would cost more, with an error, before
+ * the work is done. UINT32_MAX: any. */
+uint32_t conn_max_charge(const struct conn *conn);
+/* Whether the next message may be taken: open, and neither paused, nor held, nor over its budget.
+ * To be checked between two messages of one input; the rest is presented again. */
+bool conn_may_read(const struct conn *conn);
+/* A rate of the protocol's own: does not read from it for wait_us, BUDGET_WAIT_MAX_US at most. */
+void conn_wait_us(struct conn *conn, uint64_t wait_us);
+/* Whether it waits for its budget or a rate. */
+bool conn_is_waiting(const struct conn *conn);
+/* The account of its address; NULL: none (unix socket). */
+struct budget_account *conn_account(const struct conn *conn);
 /* The largest unconsumed input that is kept; more closes with CONN_CLOSE_PROTOCOL. Default:
  * net.max_input. */
 void conn_set_input_limit(struct conn *conn, size_t limit);

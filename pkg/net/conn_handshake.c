@@ -21,10 +21,14 @@ static void apply_proxy_header(struct conn *conn, const struct proxy_header *hea
     if (header->has_source) {
         conn->peer = header->source;
     }
-    if (!listener_admits(listener, &conn->peer, &conn->counted)) {
+    struct budget_account *account;
+    if (!listener_admits(listener, &conn->peer, &account)) {
         conn->reason = CONN_CLOSE_LOCAL;
         conn_move(conn, CONN_CLOSED);
         return;
+    }
+    if (account) {
+        conn_open_account(conn, account);
     }
     conn_move(conn, conn_first_state(listener));
 }

@@ -19,9 +19,9 @@
 #define OWN_FROM                                                                                   \
     (NET_BUFFER_SIZE / 2) /* from this much kept input on, more is read into its memory */
 
-bool conn_may_present(const struct conn *conn)
+bool conn_may_read(const struct conn *conn)
 {
-    return conn->state == CONN_OPEN && !(conn->flags & (CONN_PAUSED | CONN_HELD));
+    return conn->state == CONN_OPEN && !(conn->flags & CONN_STOPPED);
 }
 
 bool conn_has_input(const struct conn *conn)
@@ -97,7 +97,7 @@ void conn_keep_input(struct conn *conn, struct bytes rest)
 static bool is_input_too_large(const struct conn *conn)
 {
     int64_t limit = conn->input_limit > 0 ? conn->input_limit : conn->listener->settings->max_input;
-    return conn->input != NULL && conn->input->len > (uint64_t)limit && conn_may_present(conn);
+    return conn->input != NULL && conn->input->len > (uint64_t)limit && conn_may_read(conn);
 }
 
 /* Presents the bytes, which lie in the net's buffer or in own, and keeps the rest. */
@@ -106,7 +106,7 @@ static void present_bytes(struct conn *conn, struct input *own, struct bytes byt
     struct net *net = conn->listener->net;
     bool handed_over = true;
     net->presenting = conn;
-    while (handed_over && bytes.len > 0 && conn_may_present(conn)) {
+    while (handed_over && bytes.len > 0 && conn_may_read(conn)) {
         const struct conn_handler *handler = conn->handler;
         void *arg = conn->arg;
         size_t used = handler->received(arg, bytes);
@@ -184,7 +184,7 @@ static bool read_conn_once(struct conn *conn)
         queue_conn(conn, QUEUE_IDLE);
     }
     present_bytes(conn, own, (struct bytes){base, kept + (size_t)n});
-    return conn_may_present(conn);
+    return conn_may_read(conn);
 }
 
 void conn_read(struct conn *conn)
@@ -197,12 +197,12 @@ void conn_read(struct conn *conn)
 void conn_present_again(struct conn *conn)
 {
     struct input *own = take_input(conn);
-    if (!conn_may_present(conn)) {
+    if (!conn_may_read(conn)) {
         keep_input(conn, own, (struct bytes){own->data, own->len});
         return;
     }
     present_bytes(conn, own, (struct bytes){own->data, own->len});
-    if (conn_may_present(conn) && conn_has_pending(conn)) {
+    if (conn_may_read(conn) && conn_has_pending(conn)) {
         conn_read(conn);
     }
 }

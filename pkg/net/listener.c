@@ -31,12 +31,28 @@ static enum metric refusal_metric(const char *reason)
     return strcmp(reason, "cut_off") == 0 ? METRIC_REFUSED_CUT_OFF : METRIC_REFUSED_DENIED;
 }
 
+/* NULL when its address has as many connections as it may have. */
+static struct budget_account *count_connection(struct listener *listener,
+                                               const struct address *peer)
+{
+    struct net *net = listener->net;
+    const uint64_t now_us = loop_now_us(net->loop);
+    const int64_t limit = listener->settings->max_per_address;
+    struct budget_account *account = budget_account_acquire(net->budget, peer, now_us);
+    if (limit > 0 && budget_account_usage(account)->connections >= (uint64_t)limit) {
+        budget_account_release(net->budget, account, now_us);
+        return NULL;
+    }
+    budget_account_usage(account)->connections++;
+    return account;
+}
+
 bool listener_admits(struct listener *listener, const struct address *peer,
-                     struct address_count **counted)
+                     struct budget_account **account)
 {
     struct net *net = listener->net;
     const char *reason = NULL;
-    *counted = NULL;
+    *account = NULL;
     if (listener->callbacks->admit) {
         reason = listener->callbacks->admit(listener->arg, peer);
     }
@@ -47,8 +63,8 @@ bool listener_admits(struct listener *listener, const struct address *peer,
     if (!may_count(peer)) {
         return true;
     }
-    *counted = address_count_add(&net->addresses, peer, listener->settings->max_per_address);
-    if (!*counted) {
+    *account = count_connection(listener, peer);
+    if (!*account) {
         net_refuse(net, listener, peer, "address_limit", METRIC_REFUSED_ADDRESS_LIMIT, NULL);
         return false;
     }
@@ -71,7 +87,7 @@ static void take_accepted_socket(struct listener *listener, int fd, const struct
 {
     struct net *net = listener->net;
     const struct net_settings *settings = listener->settings;
-    struct address_count *counted = NULL;
+    struct budget_account *account = NULL;
     struct conn *conn;
     if (net->count >= (uint64_t)net->settings->max_connections) {
         net_refuse(net, listener, peer, "limit", METRIC_REFUSED_LIMIT, NULL);
@@ -79,11 +95,11 @@ static void take_accepted_socket(struct listener *listener, int fd, const struct
         return;
     }
     if (settings->proxy ? !admits_proxy(listener, peer)
-                        : !listener_admits(listener, peer, &counted)) {
+                        : !listener_admits(listener, peer, &account)) {
         close(fd);
         return;
     }
-    conn = conn_create(listener, fd, peer, counted);
+    conn = conn_create(listener, fd, peer, account);
     conn_move(conn, settings->proxy ? CONN_PROXY : conn_first_state(listener));
 }
 
@@ -225,6 +241,7 @@ void listener_destroy(struct listener **pointer)
     /* Its connections keep the present settings, which are the owner's and may be freed. */
     listener->last_settings = *listener->settings;
     listener->last_settings.proxy_from = NULL;
+    listener->last_settings.shared_addresses = NULL;
     listener->last_settings.tls_certificate = NULL;
     listener->last_settings.tls_key = NULL;
     listener->last_settings.tls_client_ca = NULL;

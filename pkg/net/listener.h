@@ -38,10 +38,11 @@ struct net_settings {
     bool reuse_port;      /* net.reuse_port: SO_REUSEPORT */
     bool proxy;           /* net.proxy: a PROXY header (v1 or v2) must be first */
     char *proxy_from;     /* net.proxy_from: prefixes allowed to send it; empty: any */
-    bool tls;             /* net.tls */
-    char *tls_certificate; /* net.tls_certificate: PEM file, with its chain */
-    char *tls_key;         /* net.tls_key */
-    char *tls_client_ca;   /* net.tls_client_ca: clients need a certificate of it */
+    char *shared_addresses; /* net.shared_addresses: prefixes whose addresses have no budget */
+    bool tls;               /* net.tls */
+    char *tls_certificate;  /* net.tls_certificate: PEM file, with its chain */
+    char *tls_key;          /* net.tls_key */
+    char *tls_client_ca;    /* net.tls_client_ca: clients need a certificate of it */
 };
 extern const struct config_module net_config;
 
@@ -52,6 +53,10 @@ struct listener;
 struct net *net_create(struct loop *loop, const struct net_settings *settings);
 /* There must be no listeners and no connections. */
 void net_destroy(struct net **net);
+/* What connections and their addresses may cost; read at each use, must outlive the net. At first
+ * there are no limits. */
+struct budget_settings;
+void net_set_budget(struct net *net, const struct budget_settings *settings);
 uint64_t net_connection_count(const struct net *net);
 struct loop *net_loop(const struct net *net);
 

@@ -83,7 +83,9 @@ static void free_closed(void *arg)
     while (!list_is_empty(&resumed)) {
         struct input *input = list_entry(resumed.next, struct input, node);
         list_remove(&input->node);
-        conn_present_again(input->conn);
+        if (conn_account_admits(input->conn)) {
+            conn_present_again(input->conn);
+        }
     }
 }
 
@@ -109,6 +111,7 @@ struct net *net_create(struct loop *loop, const struct net_settings *settings)
     net->refused_limit = (struct log_limit){.burst = 10};
     net->closed_limit = (struct log_limit){.burst = 10};
     net->room = raise_descriptor_limit();
+    net_budget_init(net);
     return net;
 }
 
@@ -126,6 +129,7 @@ void net_destroy(struct net **pointer)
     loop_cancel(net->loop, &net->flush);
     loop_cancel(net->loop, &net->free);
     loop_timer_destroy(&net->pause);
+    net_budget_free(net);
     output_forget_joined(net);
     output_free_spare(net);
     free(net);

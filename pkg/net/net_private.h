@@ -18,6 +18,8 @@
 
 #include "base/list.h"
 #include "base/log.h"
+#include "budget/bucket.h"
+#include "budget/budget.h"
 #include "metrics/metrics.h"
 #include "net/listener.h"
 #include "net/socket_private.h"
@@ -44,14 +46,29 @@ enum conn_flags {
     CONN_TAIL_OPEN = 16,        /* the last piece is ours alone and may grow */
     CONN_READ_WANTS_WRITE = 32, /* TLS */
     CONN_WRITE_WANTS_READ = 64, /* TLS */
-    CONN_KNOWN = 128            /* conn_handshake_done */
+    CONN_KNOWN = 128,           /* conn_handshake_done */
+    CONN_WAITING = 256,         /* over a budget or a rate: conn_budget.c */
+    CONN_SHARED = 512           /* its address is one of net.shared_addresses */
+};
+/* Any of these, and the connection is not read from. */
+#define CONN_STOPPED (CONN_PAUSED | CONN_HELD | CONN_WAITING)
+
+/* Each is ordered by expiry: all connections of a queue have the same time-out. Those that wait
+ * for their budget have none. */
+enum queue { QUEUE_HANDSHAKE, QUEUE_IDLE, QUEUE_LINGER, QUEUE_WRITE, QUEUE_WAITING, QUEUES };
+
+/* A connection that waits for its budget, or for a rate of its protocol. */
+struct conn_wait {
+    struct conn *conn;
+    struct list node; /* in a slot of net.waits, or in the usage of its account */
+    struct bucket bucket;
+    uint64_t since_us;
+    uint64_t until_us;
 };
 
-/* Each is ordered by expiry: all connections of a queue have the same time-out. */
-enum queue { QUEUE_HANDSHAKE, QUEUE_IDLE, QUEUE_LINGER, QUEUE_WRITE, QUEUES };
-
-/* Connections of one client address. */
-struct address_count;
+/* Slots of WAIT_SLOT_MS each; no wait is longer than they last. */
+#define WAIT_SLOTS   512
+#define WAIT_SLOT_MS 10
 
 /* A part of a frame; the reference is the piece's. */
 struct piece {
@@ -108,7 +125,11 @@ struct conn {
     const struct conn_handler *handler;
     void *arg;
     struct tls_stream *tls;
-    struct address_count *counted;
+    struct budget_account *account; /* NULL: unix socket, or a PROXY header is expected */
+    union {
+        struct bucket bucket;   /* what it has cost */
+        struct conn_wait *wait; /* CONN_WAITING: has the bucket */
+    } budget;
     struct input *input;   /* NULL: none */
     struct output *output; /* NULL: at most the one in single */
     struct piece single;
@@ -135,7 +156,14 @@ struct net {
     struct list closing; /* conns to be freed */
     struct loop_task flush;
     struct loop_task free;
-    struct address_count *addresses; /* uthash */
+    struct budget *budget;
+    struct list waits[WAIT_SLOTS]; /* those that wait for themselves, by the time when they go on */
+    size_t wait_slot;              /* the last one that is over */
+    uint64_t wait_slot_ms;         /* when it was over */
+    struct list waited;            /* usages of accounts that connections wait for */
+    uint64_t waiting;              /* connections */
+    struct loop_timer *wait_tick;  /* runs while there are any */
+    struct log_limit wait_limit;
     struct loop_timer *pause;
     bool paused; /* descriptors ran out */
     struct log_limit pause_limit;
@@ -174,18 +202,12 @@ void net_resume_accepting(struct net *net);
 void net_refuse(struct net *net, const struct listener *listener, const struct address *peer,
                 const char *reason, enum metric metric, const char *detail);
 
-/* address_count.c: connections per client address. */
-/* Counts one more, or NULL when limit (0: none) are there already. */
-struct address_count *address_count_add(struct address_count **table, const struct address *address,
-                                        int64_t limit);
-void address_count_remove(struct address_count **table, struct address_count *count);
-
 /* listener.c */
 void listener_unref(struct listener *listener);
-/* Whether the client may connect: asks admit and counts the address into *counted (NULL for unix
- * sockets). False when it was refused, which has been logged. */
+/* Whether the client may connect: asks admit and counts the connection in *account, which becomes
+ * the connection's (NULL for unix sockets). False when it was refused, which has been logged. */
 bool listener_admits(struct listener *listener, const struct address *peer,
-                     struct address_count **counted) __attribute__((warn_unused_result));
+                     struct budget_account **account) __attribute__((warn_unused_result));
 
 /* queue.c: the time-outs of a listener's connections. */
 void queue_init(struct listener *listener);
@@ -197,7 +219,7 @@ void queue_output(struct conn *conn);
 
 /* conn.c */
 struct conn *conn_create(struct listener *listener, int fd, const struct address *peer,
-                         struct address_count *counted);
+                         struct budget_account *account);
 void conn_move(struct conn *conn, enum conn_state state);
 /* Asks the loop for what state and flags need. */
 void conn_watch(struct conn *conn);
@@ -214,6 +236,18 @@ bool conn_has_pending(const struct conn *conn);
 void conn_free(struct conn *conn);
 /* Before OPEN: refuses and closes it. */
 void conn_refuse(struct conn *conn, const char *reason, enum metric metric, const char *detail);
+
+/* conn_budget.c */
+void net_budget_init(struct net *net);
+void net_budget_free(struct net *net);
+/* The account that the connection is counted in, and whether it is charged. */
+void conn_open_account(struct conn *conn, struct budget_account *account);
+void conn_close_account(struct conn *conn);
+/* Before input is read or presented: whether its address has a budget for it and no other
+ * connection of it has waited longer. Else it waits. */
+bool conn_account_admits(struct conn *conn);
+/* Ends the waiting of a connection that is closed. */
+void conn_forget_wait(struct conn *conn);
 
 /* conn_handshake.c: PROXY header and TLS handshake; call conn_move when each is done. */
 void conn_read_proxy(struct conn *conn);

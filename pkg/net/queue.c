@@ -169,7 +169,7 @@ void listener_close_chosen(struct listener *listener,
                            bool (*is_chosen)(void *arg, const struct address *peer), void *arg,
                            enum conn_close_reason reason)
 {
-    static const enum queue queues[] = {QUEUE_HANDSHAKE, QUEUE_IDLE, QUEUE_LINGER};
+    static const enum queue queues[] = {QUEUE_HANDSHAKE, QUEUE_IDLE, QUEUE_LINGER, QUEUE_WAITING};
     struct chosen chosen = {.is_chosen = is_chosen, .arg = arg};
     for (size_t i = 0; i < sizeof queues / sizeof *queues; i++) {
         LIST_FOREACH (node, &listener->queues[queues[i]]) {

@@ -53,6 +53,11 @@ static const struct config_setting net_table[] = {
     {"net.proxy_from", CONFIG_STRING, offsetof(struct net_settings, proxy_from), "", BOTH, 0, 0,
      NULL, "Prefixes of the proxies that may connect where a PROXY header is expected; empty: any.",
      prefixes_check},
+    {"net.shared_addresses", CONFIG_STRING, offsetof(struct net_settings, shared_addresses), "",
+     BOTH, 0, 0, NULL,
+     "Prefixes of addresses that many clients share (balancers, NAT): they have no budget of their "
+     "own.",
+     prefixes_check},
     NET(tls, CONFIG_BOOL, "false", CONFIG_LISTENER, 0, 0, "Speak TLS."),
     NET(tls_certificate, CONFIG_STRING, "", BOTH, 0, 0,
         "PEM file with the certificate and its chain."),

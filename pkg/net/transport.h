@@ -53,9 +53,6 @@ bool conn_has_input(const struct conn *conn);
 bool conn_is_open(const struct conn *conn);
 /* Whether it is not read from because the peer does not take its output. */
 bool conn_is_held(const struct conn *conn);
-/* Whether `received` may be called: open, and neither paused nor held. */
-bool conn_may_present(const struct conn *conn);
-
 /* Stamps: 32 bits of 16 ms, good for differences of up to two years. */
 uint32_t net_stamp(const struct net *net);
 /* Whether ms have passed since the stamp; never early. */

@@ -16,6 +16,7 @@ static const struct {
 } modules[] = {
     {&server_config, offsetof(struct configuration, server)},
     {&net_config, offsetof(struct configuration, net)},
+    {&budget_config, offsetof(struct configuration, budget)},
     {&http_config, offsetof(struct configuration, http)},
     {&websocket_config, offsetof(struct configuration, websocket)},
     {&udp_config, offsetof(struct configuration, udp)},

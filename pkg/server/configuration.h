@@ -6,6 +6,7 @@
 
 #include "admin/admin.h"
 #include "auth/token.h"
+#include "budget/budget.h"
 #include "map/map.h"
 #include "net/http/http.h"
 #include "net/listener.h"
@@ -25,6 +26,7 @@ struct configuration {
     const struct cmdline *cmdline;
     struct server_settings server;
     struct net_settings net;
+    struct budget_settings budget;
     struct http_settings http;
     struct websocket_settings websocket;
     struct udp_settings udp;

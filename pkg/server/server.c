@@ -226,6 +226,7 @@ static char *start_server(struct server *server, struct configuration *configura
     server->loop = loop_create();
     loop_set_slow(server->loop, (uint64_t)configuration->server.slow_iteration);
     server->net = net_create(server->loop, &configuration->net);
+    net_set_budget(server->net, &configuration->budget);
     server->waiting_timer = loop_timer_create(server->loop, still_waiting, server);
     if (server->target.scheme == REDIS_EMBEDDED) {
         error = start_embedded(server);

@@ -60,7 +60,7 @@ static bool begins_message(const struct websocket *websocket, uint8_t byte)
 
 static bool may_take_frame(const struct websocket *websocket)
 {
-    return conn_may_present(websocket->conn) && websocket->state != WEBSOCKET_ENDED &&
+    return conn_may_read(websocket->conn) && websocket->state != WEBSOCKET_ENDED &&
            !websocket_stream_waits(websocket);
 }
 

@@ -20,7 +20,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "auth/bucket.h"
 #include "auth/password.h"
 #include "auth/penalty.h"
 #include "auth/slots.h"
@@ -29,6 +28,7 @@
 #include "base/hash.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "budget/bucket.h"
 #include "codec/gltron.h"
 #include "codec/lobby.h"
 #include "loop/loop.h"

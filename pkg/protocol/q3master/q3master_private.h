@@ -9,13 +9,13 @@
 #ifndef PROTOCOL_Q3MASTER_Q3MASTER_PRIVATE_H
 #define PROTOCOL_Q3MASTER_Q3MASTER_PRIVATE_H
 
-#include "auth/bucket.h"
 #include "auth/cookie.h"
 #include "auth/shares.h"
 #include "auth/slots.h"
 #include "base/hash.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "budget/bucket.h"
 #include "codec/q3games.h"
 #include "codec/q3master.h"
 #include "codec/q3master_reply.h"

@@ -15,11 +15,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "auth/bucket.h"
 #include "base/frame.h"
 #include "base/ids.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "budget/bucket.h"
 #include "codec/tracker.h"
 #include "loop/loop.h"
 #include "map/session.h"

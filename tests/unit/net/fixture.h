@@ -5,6 +5,7 @@
 #ifndef TEST_NET_FIXTURE_H
 #define TEST_NET_FIXTURE_H
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -139,6 +140,8 @@ static const struct listener_callbacks fixture_callbacks = {fixture_admit, fixtu
 
 /* SO_RCVBUF of clients, 0: the kernel's, which grows while the client does not read. */
 static int fixture_receive_buffer;
+/* The address that clients come from; NULL: the kernel's choice. */
+static const char *fixture_from;
 
 static inline int fixture_create(void **state)
 {
@@ -238,6 +241,11 @@ static inline int fixture_connect_to(const char *where)
         assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &fixture_receive_buffer,
                                     sizeof fixture_receive_buffer),
                          0);
+    }
+    if (fixture_from) {
+        struct sockaddr_in from = {.sin_family = AF_INET};
+        assert_int_equal(inet_pton(AF_INET, fixture_from, &from.sin_addr), 1);
+        assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof from), 0);
     }
     if (connect(fd, (struct sockaddr *)&name, len) != 0) {
         fail_msg("connect %s: %s", where, strerror(errno));

@@ -80,7 +80,7 @@ static void test_admit(void **state)
     }
     f->refuse = NULL;
     fixture_expect_service(f, listener_where(f->listener), ADDRESS_IPV4);
-    assert_null(f->net->addresses);
+    assert_int_equal(budget_account_count(f->net->budget), 0);
 }
 
 static size_t count_lines(struct fixture *f, const char *text)

@@ -1,10 +1,8 @@
 /*
- * bucket: tokens are counted in thousandths, and a bucket is filled when it is used.
- *
- * filled_us advances by exactly the time that the added thousandths took, rounded up, so that
- * frequent calls gain or lose at most a microsecond each.
+ * bucket: the time is kept in nanoseconds, so that the highest rates have whole shares. A share is
+ * rounded up: no rate is ever exceeded.
  */
-#include "auth/bucket.h"
+#include "budget/bucket.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +12,7 @@
 #include "base/mem.h"
 
 #define BURST_MAX 4000000u
+#define SECOND_NS UINT64_C(1000000000)
 
 struct bucket_key {
     uint8_t family;
@@ -33,69 +32,74 @@ struct bucket_table {
     size_t capacity;
 };
 
-static uint32_t limit_milli(uint32_t burst)
-{
-    /* A bucket of size 0 would refuse everything at any rate. */
-    return (burst < 1 ? 1 : burst > BURST_MAX ? BURST_MAX : burst) * 1000;
-}
-
 static uint64_t divide_up(uint64_t a, uint64_t b)
 {
     return (a + b - 1) / b;
 }
 
-static void fill_bucket(struct bucket *bucket, uint32_t rate, uint32_t burst, uint64_t now_us)
+/* How far ahead the time may be when a token is taken. */
+static uint64_t bucket_allowance_ns(uint32_t rate, uint32_t burst)
 {
-    uint32_t full = limit_milli(burst);
-    uint64_t elapsed_us, added;
+    /* A burst of 0 would refuse everything at any rate. */
+    uint64_t tokens = burst < 1 ? 1 : burst > BURST_MAX ? BURST_MAX : burst;
+    return (tokens - 1) * divide_up(SECOND_NS, rate);
+}
 
-    if (bucket->filled_us == 0 || bucket->milli_left > full) {
-        bucket->milli_left = full;
-        bucket->filled_us = now_us == 0 ? 1 : now_us;
+static bool bucket_has_token(const struct bucket *bucket, uint32_t rate, uint32_t burst,
+                             uint64_t now_us)
+{
+    return rate == 0 || bucket->due_ns <= now_us * 1000 + bucket_allowance_ns(rate, burst);
+}
+
+void bucket_charge(struct bucket *bucket, uint32_t rate, uint64_t tokens, uint64_t now_us)
+{
+    if (rate == 0) {
         return;
     }
-    if (now_us <= bucket->filled_us) {
-        return;
+    if (bucket->due_ns < now_us * 1000) {
+        bucket->due_ns = now_us * 1000;
     }
-    elapsed_us = now_us - bucket->filled_us;
-    if (elapsed_us >= divide_up((uint64_t)full * 1000, rate)) {
-        bucket->milli_left = full;
-        bucket->filled_us = now_us;
-        return;
-    }
-    added = elapsed_us * rate / 1000;
-    bucket->filled_us += divide_up(added * 1000, rate);
-    bucket->milli_left =
-        added > full - bucket->milli_left ? full : bucket->milli_left + (uint32_t)added;
+    bucket->due_ns += tokens * divide_up(SECOND_NS, rate);
 }
 
 bool bucket_take(struct bucket *bucket, uint32_t rate, uint32_t burst, uint64_t now_us)
 {
-    if (rate == 0) {
-        return true;
-    }
-    fill_bucket(bucket, rate, burst, now_us);
-    if (bucket->milli_left < 1000) {
+    if (!bucket_has_token(bucket, rate, burst, now_us)) {
         return false;
     }
-    bucket->milli_left -= 1000;
+    bucket_charge(bucket, rate, 1, now_us);
     return true;
+}
+
+void bucket_forgive(struct bucket *bucket, uint32_t rate, uint32_t burst, uint64_t wait_us,
+                    uint64_t now_us)
+{
+    uint64_t most_ns;
+    if (rate == 0) {
+        return;
+    }
+    most_ns = (now_us + wait_us) * 1000 + bucket_allowance_ns(rate, burst);
+    if (bucket->due_ns > most_ns) {
+        bucket->due_ns = most_ns;
+    }
+}
+
+uint64_t bucket_wait_us(const struct bucket *bucket, uint32_t rate, uint32_t burst, uint64_t now_us)
+{
+    if (bucket_has_token(bucket, rate, burst, now_us)) {
+        return 0;
+    }
+    return divide_up(bucket->due_ns - bucket_allowance_ns(rate, burst) - now_us * 1000, 1000);
 }
 
 uint64_t bucket_wait_ms(const struct bucket *bucket, uint32_t rate, uint32_t burst, uint64_t now_us)
 {
-    struct bucket filled = *bucket;
-    uint64_t ready_us;
+    return divide_up(bucket_wait_us(bucket, rate, burst, now_us), 1000);
+}
 
-    if (rate == 0) {
-        return 0;
-    }
-    fill_bucket(&filled, rate, burst, now_us);
-    if (filled.milli_left >= 1000) {
-        return 0;
-    }
-    ready_us = filled.filled_us + divide_up((uint64_t)(1000 - filled.milli_left) * 1000, rate);
-    return divide_up(ready_us - now_us, 1000);
+bool bucket_owes(const struct bucket *bucket, uint64_t now_us)
+{
+    return bucket->due_ns > now_us * 1000;
 }
 
 struct bucket_table *bucket_table_create(size_t capacity)
