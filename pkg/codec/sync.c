@@ -91,7 +91,8 @@ static bool read_list(struct sync_reading *reading, const struct json_value *to)
     struct sync_packet *packet = reading->packet;
 
     if (json_value_count(to) > reading->limits->receivers) {
-        return fail_sync_packet(reading, to, SYNC_CODE_LIMIT, "more receivers than allowed");
+        return fail_sync_packet(reading, to, SYNC_CODE_LIMIT,
+                                "more receivers than a packet may have (sync.max_receivers)");
     }
     if (!read_receivers(reading, to)) {
         return false;

@@ -32,7 +32,7 @@ struct sync_limits {
                  .values = 16384,                                                                  \
                  .number = JSON_NUMBER_MAX,                                                        \
                  .lone_surrogates = true},                                                         \
-        .depth = SYNC_VALUE_DEPTH, .properties = 25, .name = 64, .total = 4096, .receivers = 1000, \
+        .depth = SYNC_VALUE_DEPTH, .properties = 25, .name = 64, .total = 4096, .receivers = 256,  \
         .id = 255, .type = 64                                                                      \
     }
 

@@ -112,8 +112,7 @@ void map_forget_end(struct partition *partition, struct bytes id);
 /* Whether a session of this front-end owns the id. */
 bool map_owns(const struct map_space *space, struct bytes id);
 /* Delivers a packet to the session that owns the id. False: none does, or it does not accept it. */
-bool session_deliver(struct map_space *space, struct bytes id, struct bytes from,
-                     struct bytes packet);
+bool session_deliver(struct map_space *space, struct bytes id, struct map_packet *packet);
 /* Ends the connection of the session here that owns that entry, if any. Its entries are released,
  * not closed. */
 void session_drop(struct map_space *space, struct bytes id);

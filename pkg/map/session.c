@@ -127,14 +127,13 @@ void session_close_all(struct map_session *session, enum map_end why)
     session->sink->end(session->arg, why);
 }
 
-bool session_deliver(struct map_space *space, struct bytes id, struct bytes from,
-                     struct bytes packet)
+bool session_deliver(struct map_space *space, struct bytes id, struct map_packet *packet)
 {
     const struct owned *owned = owned_find(partition_of(space, id), id);
     if (!owned || !owned->session->sink->relayed) {
         return false;
     }
-    return owned->session->sink->relayed(owned->session->arg, from, packet);
+    return owned->session->sink->relayed(owned->session->arg, packet);
 }
 
 void session_drop(struct map_space *space, struct bytes id)

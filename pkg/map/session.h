@@ -18,6 +18,7 @@
 
 #include "base/bytes.h"
 #include "map/map.h"
+#include "map/packet.h"
 #include "schema/fields.h"
 #include "schema/status.h"
 
@@ -55,7 +56,7 @@ struct map_sink {
     bool (*is_gone)(void *arg);
     /* A packet for this session's entry (relay/relay.h); false, or NULL: this protocol accepts
      * none. */
-    bool (*relayed)(void *arg, struct bytes from, struct bytes packet);
+    bool (*relayed)(void *arg, struct map_packet *packet);
 };
 
 typedef void (*map_done)(void *arg, enum map_result result, uint64_t version);

@@ -84,6 +84,9 @@ void conn_send_frame(struct conn *conn, struct frame *frame); /* takes a referen
 void conn_send_slice(struct conn *conn, struct frame *frame, size_t offset, size_t len);
 /* Bytes not yet taken by the kernel. */
 size_t conn_output_size(const struct conn *conn);
+/* Gives output of this iteration to the kernel now instead of at its end; returns what it did not
+ * take. For senders that bound what a peer leaves unread. */
+size_t conn_flush_output(struct conn *conn);
 /* Output of an earlier event-loop iteration waits. */
 bool conn_has_backlog(const struct conn *conn);
 

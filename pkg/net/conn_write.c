@@ -194,6 +194,12 @@ void conn_flush(struct conn *conn)
     }
 }
 
+size_t conn_flush_output(struct conn *conn)
+{
+    conn_flush(conn);
+    return conn_output_size(conn);
+}
+
 void conn_write_ready(struct conn *conn)
 {
     size_t before = conn->output->len;

@@ -1,5 +1,5 @@
 /*
- * relay: packets to one id: looking up the front-end that owns it, delivery, acknowledgement.
+ * relay: packets to ids: to the front-end that owns each, delivery, acknowledgement.
  *
  * Packets to one receiver stay in order: while its front-end is being looked up, packets for it
  * queue behind the first, and all packets to one front-end go through one channel.
@@ -17,22 +17,7 @@
 #include "schema/keys.h"
 #include "view/view.h"
 
-/* A packet whose receiver is being looked up. */
-struct queued_packet {
-    struct list link;
-    uint64_t number;
-    size_t from_len, len;
-    uint8_t text[]; /* from, packet */
-};
-
-struct lookup {
-    UT_hash_handle hh; /* by the key of its entry, in the relays */
-    struct relays *relays;
-    struct map_space *space;
-    struct list packets;
-    size_t id_len, key_len;
-    uint8_t key[]; /* the id is its end */
-};
+#define FORGET_MS 1000 /* after which a received packet is not kept for further receivers */
 
 /* The acknowledgements to be sent to one other front-end. */
 struct ack {
@@ -42,6 +27,7 @@ struct ack {
 };
 
 static void send_acks(void *relays);
+static void forget_received_packet(void *relays);
 
 struct relays *relays_of(const struct map *map)
 {
@@ -56,20 +42,13 @@ static void *create_relay_feature(struct map *map)
     struct relays *relays = mem_zalloc(1, sizeof *relays + count * sizeof *relays->spaces);
     relays->map = map;
     relays->send_acks = (struct loop_task){.callback = send_acks, .arg = relays};
+    relays->forget_packet = loop_timer_create(map_loop(map), forget_received_packet, relays);
+    relay_lookups_init(relays);
     relays->space_count = count;
     for (size_t i = 0; i < count; i++) {
         list_init(&relays->spaces[i].listeners);
     }
     return relays;
-}
-
-static void free_lookup(struct lookup *lookup)
-{
-    LIST_FOREACH (node, &lookup->packets) {
-        free(list_entry(node, struct queued_packet, link));
-    }
-    HASH_DEL(lookup->relays->lookups, lookup);
-    free(lookup);
 }
 
 static void free_ack(struct relays *relays, struct ack *ack)
@@ -83,11 +62,8 @@ static void free_ack(struct relays *relays, struct ack *ack)
 static void destroy_relay_feature(void *state)
 {
     struct relays *relays = state;
-    struct lookup *lookup, *next;
     struct ack *ack, *next_ack;
-    HASH_ITER (hh, relays->lookups, lookup, next) {
-        free_lookup(lookup);
-    }
+    relay_lookups_free(relays);
     HASH_ITER (hh, relays->acks, ack, next_ack) {
         free_ack(relays, ack);
     }
@@ -95,117 +71,35 @@ static void destroy_relay_feature(void *state)
         relay_broadcast_free(&relays->spaces[i]);
     }
     loop_cancel(map_loop(relays->map), &relays->send_acks);
+    loop_timer_destroy(&relays->forget_packet);
+    map_packet_unref(&relays->received);
     free(relays);
 }
 
 static void publish_packet(struct map_space *space, struct bytes node, uint64_t number,
-                           struct bytes from, struct bytes to, struct bytes packet)
+                           struct bytes to, const struct map_packet *packet)
 {
     struct map *map = map_space_map(space);
+    struct bytes from = map_packet_from(packet), text = map_packet_text(packet);
     struct writer message = {0};
     writer_format(&message, "relay %s %llu %s %zu %zu %zu\n", map_node_id(map),
-                  (unsigned long long)number, map_space_name(space), from.len, to.len, packet.len);
+                  (unsigned long long)number, map_space_name(space), from.len, to.len, text.len);
     writer_bytes(&message, from);
     writer_bytes(&message, to);
-    writer_bytes(&message, packet);
+    writer_bytes(&message, text);
     map_send_to_node(map, node, writer_bytes_written(&message), number);
     writer_free(&message);
 }
 
-static void forward_packet(struct map_space *space, struct bytes node, uint64_t number,
-                           struct bytes from, struct bytes to, struct bytes packet)
+void relay_forward(struct map_space *space, struct bytes node, uint64_t number, struct bytes to,
+                   struct map_packet *packet)
 {
     struct map *map = map_space_map(space);
     if (bytes_equal(node, bytes_from_string(map_node_id(map)))) {
-        wait_settle(map, number, session_deliver(space, to, from, packet) ? MAP_OK : MAP_MISSING);
+        wait_settle(map, number, session_deliver(space, to, packet) ? MAP_OK : MAP_MISSING);
     } else {
-        publish_packet(space, node, number, from, to, packet);
+        publish_packet(space, node, number, to, packet);
     }
-}
-
-static void settle_queued_packets(const struct lookup *lookup, enum map_result result)
-{
-    LIST_FOREACH (at, &lookup->packets) {
-        wait_settle(lookup->relays->map, list_entry(at, struct queued_packet, link)->number,
-                    result);
-    }
-}
-
-static void forward_queued_packets(const struct lookup *lookup, struct bytes node)
-{
-    struct bytes to = {lookup->key + lookup->key_len - lookup->id_len, lookup->id_len};
-    LIST_FOREACH (at, &lookup->packets) {
-        const struct queued_packet *queued = list_entry(at, struct queued_packet, link);
-        struct bytes from = {queued->text, queued->from_len},
-                     packet = {queued->text + queued->from_len, queued->len};
-        forward_packet(lookup->space, node, queued->number, from, to, packet);
-    }
-}
-
-/* When Redis does not answer, the packets are left to their deadline. */
-static void on_owner_found(void *arg, enum redis_status status, const struct redis_reply *reply)
-{
-    struct lookup *lookup = arg;
-    if (status == REDIS_REFUSED) {
-        settle_queued_packets(lookup, MAP_REFUSED);
-    } else if (status == REDIS_OK && reply->type == REDIS_STRING && reply->text.len > 0) {
-        forward_queued_packets(lookup, reply->text);
-    } else if (status == REDIS_OK) {
-        settle_queued_packets(lookup, MAP_MISSING);
-    }
-    free_lookup(lookup);
-}
-
-/* The receiver's lookup in progress; with create, one is added when there is none. */
-static struct lookup *find_lookup(struct map_space *space, struct bytes id, bool create)
-{
-    struct relays *relays = relays_of(map_space_map(space));
-    struct lookup *lookup = NULL;
-    struct writer text = {0};
-    if (!create && !relays->lookups) {
-        return NULL; /* nearly always */
-    }
-    struct bytes key = keys_write(&text, partition_prefix(partition_of(space, id)), "client:", id);
-    HASH_FIND(hh, relays->lookups, key.data, key.len, lookup);
-    if (!lookup && create) {
-        lookup = mem_zalloc(1, sizeof *lookup + key.len);
-        lookup->relays = relays;
-        lookup->space = space;
-        lookup->id_len = id.len;
-        lookup->key_len = key.len;
-        memcpy(lookup->key, key.data, key.len);
-        list_init(&lookup->packets);
-        HASH_ADD(hh, relays->lookups, key, lookup->key_len, lookup);
-    }
-    writer_free(&text);
-    return lookup;
-}
-
-static void queue_packet(struct lookup *lookup, uint64_t number, struct bytes from,
-                         struct bytes packet)
-{
-    struct queued_packet *queued = mem_alloc(sizeof *queued + from.len + packet.len);
-    queued->number = number;
-    queued->from_len = from.len;
-    queued->len = packet.len;
-    if (from.len) {
-        memcpy(queued->text, from.data, from.len);
-    }
-    if (packet.len) {
-        memcpy(queued->text + from.len, packet.data, packet.len);
-    }
-    list_init(&queued->link);
-    list_append(&lookup->packets, &queued->link);
-}
-
-static void look_up_owner(struct map_space *space, uint64_t number, struct bytes from,
-                          struct bytes to, struct bytes packet)
-{
-    struct lookup *lookup = find_lookup(space, to, true);
-    struct bytes args[] = {
-        BYTES_LITERAL("HGET"), {lookup->key, lookup->key_len}, BYTES_LITERAL("node")};
-    queue_packet(lookup, number, from, packet);
-    redis_command(map_link(map_space_map(space)), on_owner_found, lookup, 3, args);
 }
 
 /* Empty when the view is not complete, or does not have the id. */
@@ -219,32 +113,43 @@ static struct bytes find_owner_in_view(const struct map_space *space, struct byt
     return entry ? map_entry_field(entry, "node") : (struct bytes){0};
 }
 
-static void route_packet(struct map_space *space, uint64_t number, struct bytes from,
-                         struct bytes to, struct bytes packet)
+static void route_packet(struct map_space *space, uint64_t number, struct bytes to,
+                         struct map_packet *packet)
 {
-    struct map *map = map_space_map(space);
-    struct lookup *lookup = find_lookup(space, to, false);
+    struct bytes own = bytes_from_string(map_node_id(map_space_map(space)));
+    struct lookup *lookup = relay_lookup_find(space, to);
     struct bytes node;
     if (lookup) {
-        queue_packet(lookup, number, from, packet);
+        relay_lookup_add(lookup, number, packet);
     } else if (map_owns(space, to)) {
-        forward_packet(space, bytes_from_string(map_node_id(map)), number, from, to, packet);
-    } else if ((node = find_owner_in_view(space, to)).len > 0 &&
-               !bytes_equal(node, bytes_from_string(map_node_id(map)))) {
-        forward_packet(space, node, number, from, to, packet);
+        relay_forward(space, own, number, to, packet);
+    } else if ((node = find_owner_in_view(space, to)).len > 0 && !bytes_equal(node, own)) {
+        relay_forward(space, node, number, to, packet);
     } else {
-        look_up_owner(space, number, from, to, packet);
+        relay_lookup_add(relay_lookup_begin(space, to), number, packet);
+    }
+}
+
+void relay_send_to_many(struct map_session *session, struct map_packet *packet,
+                        const struct relay_receiver *receivers, size_t count, map_done done)
+{
+    struct map_space *space = map_session_space(session);
+    size_t size = map_packet_text(packet).len;
+    uint64_t number;
+    relay_lookups_send_full(relays_of(map_space_map(space)));
+    for (size_t i = 0; i < count; i++) {
+        if (wait_begin(map_space_map(space), session, size, done, receivers[i].arg, &number)) {
+            route_packet(space, number, receivers[i].id, packet);
+        }
     }
 }
 
 void relay_send_packet(struct map_session *session, struct bytes from, struct bytes to,
                        struct bytes packet, map_done done, void *arg)
 {
-    struct map_space *space = map_session_space(session);
-    uint64_t number;
-    if (wait_begin(map_space_map(space), session, packet.len, done, arg, &number)) {
-        route_packet(space, number, from, to, packet);
-    }
+    struct map_packet *shared = map_packet_create(from, packet);
+    relay_send_to_many(session, shared, &(struct relay_receiver){to, arg}, 1, done);
+    map_packet_unref(&shared);
 }
 
 /* Messages of other front-ends. */
@@ -274,6 +179,26 @@ static void note_packet_ack(struct relays *relays, struct bytes node, uint64_t n
     loop_defer(map_loop(relays->map), LOOP_PHASE_STORE, &relays->send_acks);
 }
 
+static void forget_received_packet(void *arg)
+{
+    struct relays *relays = arg;
+    map_packet_unref(&relays->received);
+}
+
+/* A packet to several clients here has come once for each: they share it. */
+static struct map_packet *share_received_packet(struct relays *relays, struct bytes from,
+                                                struct bytes text)
+{
+    const struct map_packet *last = relays->received;
+    if (!last || !bytes_equal(map_packet_from(last), from) ||
+        !bytes_equal(map_packet_text(last), text)) {
+        map_packet_unref(&relays->received);
+        relays->received = map_packet_create(from, text);
+        loop_timer_start(relays->forget_packet, FORGET_MS);
+    }
+    return relays->received;
+}
+
 /* "<node> <number> <space> <fromlen> <tolen> <len>\n" from to packet */
 static bool receive_relayed_packet(struct map *map, struct bytes rest)
 {
@@ -289,7 +214,8 @@ static bool receive_relayed_packet(struct map *map, struct bytes rest)
         return false;
     }
     struct map_space *space = map_space_named(map, name);
-    bool taken = space && session_deliver(space, to, from, packet);
+    bool taken = space && map_owns(space, to) &&
+                 session_deliver(space, to, share_received_packet(relays_of(map), from, packet));
     if (number) {
         note_packet_ack(relays_of(map), node, number, taken);
     }
@@ -341,7 +267,9 @@ static const char *handle_relay_request(void *state, struct bytes verb, struct b
         return "a space and an id are expected";
     }
     if (wait_begin(map, NULL, argument.len, done, arg, &number)) {
-        route_packet(space, number, (struct bytes){0}, id, argument);
+        struct map_packet *packet = map_packet_create((struct bytes){0}, argument);
+        route_packet(space, number, id, packet);
+        map_packet_unref(&packet);
     }
     return NULL;
 }

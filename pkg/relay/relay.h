@@ -48,6 +48,14 @@ struct list *relay_listeners(const struct map_space *space);
  */
 void relay_send_packet(struct map_session *session, struct bytes from, struct bytes to,
                        struct bytes packet, map_done done, void *arg);
+/* The same to several receivers, each with an arg of its own for done. All of them here share the
+ * packet, and those whose front-end is not known are looked up together. */
+struct relay_receiver {
+    struct bytes id;
+    void *arg;
+};
+void relay_send_to_many(struct map_session *session, struct map_packet *packet,
+                        const struct relay_receiver *receivers, size_t count, map_done done);
 /* Sends a packet to all clients in the session's space. done: MAP_OK when it has been published. */
 void relay_send_broadcast(struct map_session *session, struct bytes from, struct bytes packet,
                           map_done done, void *arg);

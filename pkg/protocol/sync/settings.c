@@ -15,7 +15,7 @@ static const struct config_setting table[] = {
     SYNC(max_name, CONFIG_INT, "64", BOTH, 1, 200, "Bytes of a property's name."),
     SYNC(max_total, CONFIG_SIZE, "4KiB", BOTH, 2, 1 << 20,
          "Bytes of all names and values of one client's properties."),
-    SYNC(max_receivers, CONFIG_INT, "1000", BOTH, 1, 16000, "Receivers of one packet."),
+    SYNC(max_receivers, CONFIG_INT, "256", BOTH, 1, 16000, "Receivers of one packet."),
     SYNC(max_backlog, CONFIG_SIZE, "1MiB", BOTH, 1024, 1 << 30,
          "Bytes of others' packets that a client may leave unread before it is closed."),
     SYNC(max_errors, CONFIG_INT, "20", BOTH, 1, 1000000,

@@ -468,7 +468,6 @@ static void on_sync_tick(void *arg)
 
 void sync_subscribers_drained(struct sync_session *session)
 {
-    session->unread = 0;
     if (session->missed && is_sync_view_readable(session->port->subscribers)) {
         send_missed_changes(session);
     }

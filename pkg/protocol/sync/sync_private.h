@@ -99,16 +99,16 @@ struct sync_entering {
 struct sync_session {
     struct list link;   /* the service's */
     struct list place;  /* the subscribers' */
-    struct list relays; /* struct sync_relay, not answered yet */
+    struct list relays; /* struct sync_relay: packets whose outcome is not known yet */
     struct sync_port *port;
     struct websocket *websocket;
     struct map_session *map;        /* NULL: ended */
     struct sync_entering *entering; /* before MEMBER */
     struct sync_missed *missed;     /* NULL: nothing */
     struct sync_refused *refused;   /* NULL: no property in the last second */
-    uint32_t unread;                /* bytes of packets sent during its backlog */
+    uint32_t unread;                /* most bytes of its output that are others' packets */
     struct error_budget errors;
-    uint32_t under_way; /* relays */
+    uint32_t under_way; /* receivers whose outcome is not known yet */
     uint8_t state;      /* enum sync_state */
     uint8_t end;        /* enum sync_end, once sync_session_end_later was called */
     bool is_delta;
@@ -142,7 +142,7 @@ void sync_relay_send(struct sync_session *session, const struct sync_packet *pac
 /* Drops what has not been answered. */
 void sync_relay_forget(struct sync_session *session);
 /* A map_sink's relayed. */
-bool sync_relay_receive(void *session, struct bytes from, struct bytes packet);
+bool sync_relay_receive(void *session, struct map_packet *packet);
 /* For all members of a list of subscribers: a relay_listener's broadcast. */
 void sync_relay_broadcast(struct relay_listener *listener, struct bytes from, struct bytes packet);
 

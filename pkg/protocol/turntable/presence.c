@@ -52,7 +52,7 @@ static struct frame *encode_one(struct bytes name, enum map_status status)
 static void send_watch(struct watch *watch, enum map_status status, struct frame **frame)
 {
     struct turntable_session *session = watch->of->session;
-    if (conn_has_backlog(turntable_conn(session))) {
+    if (turntable_is_over_backlog(session) || conn_has_backlog(turntable_conn(session))) {
         metrics_add(METRIC_CONFLATIONS, !watch->of->backlogged);
         watch->of->backlogged = true;
         return;

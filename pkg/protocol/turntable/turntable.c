@@ -148,8 +148,8 @@ struct conn *turntable_conn(const struct turntable_session *session)
 bool turntable_is_over_backlog(const struct turntable_session *session)
 {
     struct conn *conn = turntable_conn(session);
-    return conn_has_backlog(conn) &&
-           conn_output_size(conn) > (uint64_t)session->port->settings->max_backlog;
+    uint64_t most = (uint64_t)session->port->settings->max_backlog;
+    return conn_output_size(conn) > most && conn_flush_output(conn) > most;
 }
 
 static void detach_turntable_session(struct turntable_session *session)

@@ -139,7 +139,8 @@ uint64_t turntable_now_ms(const struct turntable_session *session);
 struct bytes turntable_user(const struct turntable_session *session);
 struct bytes turntable_id(const struct turntable_session *session);
 struct conn *turntable_conn(const struct turntable_session *session);
-/* More than turntable.max_backlog bytes of output wait for the peer. */
+/* More than turntable.max_backlog bytes of output wait for the peer, after an attempt to send them.
+ */
 bool turntable_is_over_backlog(const struct turntable_session *session);
 /* Every change of a session's state. */
 void turntable_session_move(struct turntable_session *session, enum turntable_session_state state);
@@ -266,7 +267,7 @@ void turntable_user_free(struct turntable_subscribers *subscribers);
 void turntable_user_add(struct turntable_session *session, struct bytes name);
 void turntable_user_remove(struct turntable_session *session);
 /* A map_sink's relayed. */
-bool turntable_user_relayed(void *session, struct bytes from, struct bytes packet);
+bool turntable_user_relayed(void *session, struct map_packet *packet);
 /* An invite_callback. */
 void turntable_user_invited(void *session, struct bytes invitation);
 

@@ -111,25 +111,29 @@ void turntable_user_invited(void *arg, struct bytes invitation)
 
 /* Packets. */
 
-static struct frame *encode_packet(struct bytes packet)
+/* NULL: it is not valid JSON. */
+static struct frame *encode_packet(void *subscribers, struct bytes packet)
 {
     struct writer text = {0};
+    if (!is_json_invitation(subscribers, packet)) {
+        return NULL;
+    }
     turntable_write_packet(&text, packet);
     return turntable_text_frame(&text);
 }
 
-bool turntable_user_relayed(void *arg, struct bytes from, struct bytes packet)
+bool turntable_user_relayed(void *arg, struct map_packet *packet)
 {
     struct turntable_session *session = arg;
     struct frame *frame;
-    if (session->state != TURNTABLE_SESSION_IDENTIFIED || turntable_is_over_backlog(session) ||
-        !is_json_invitation(session->port->subscribers, packet)) {
+    if (session->state != TURNTABLE_SESSION_IDENTIFIED || turntable_is_over_backlog(session)) {
         return false;
     }
-    frame = encode_packet(packet);
-    turntable_send_frame(session, METRIC_TURNTABLE_PACKET, frame);
-    frame_unref(&frame);
-    return true;
+    frame = map_packet_frame(packet, encode_packet, session->port->subscribers);
+    if (frame) {
+        turntable_send_frame(session, METRIC_TURNTABLE_PACKET, frame);
+    }
+    return frame != NULL;
 }
 
 static void on_user_broadcast(struct relay_listener *listener, struct bytes from,
@@ -139,10 +143,10 @@ static void on_user_broadcast(struct relay_listener *listener, struct bytes from
         list_entry(listener, struct turntable_subscribers, listener);
     struct user *user, *next;
     struct frame *frame;
-    if (!subscribers->users || !is_json_invitation(subscribers, packet)) {
+    frame = subscribers->users ? encode_packet(subscribers, packet) : NULL;
+    if (!frame) {
         return;
     }
-    frame = encode_packet(packet);
     HASH_ITER (hh, subscribers->users, user, next) {
         (void)send_to_user(user, METRIC_TURNTABLE_PACKET, frame);
     }

@@ -402,14 +402,14 @@ static void test_many_receivers(void **state)
     char id[8];
 
     writer_string(&text, "{\"packet\":{},\"to\":[");
-    for (int i = 0; i < 1000; i++) {
-        writer_format(&text, "%s\"%03d\"", i > 0 ? "," : "", i * 77 % 500);
+    for (int i = 0; i < 256; i++) {
+        writer_format(&text, "%s\"%03d\"", i > 0 ? "," : "", i * 77 % 128);
     }
     writer_string(&text, "]}");
     assert_true(sync_read(writer_bytes_written(&text), &limits, &packet, &error));
-    assert_int_equal(packet.to_count, 500);
-    for (int i = 0; i < 500; i++) {
-        (void)snprintf(id, sizeof id, "%03d", i * 77 % 500);
+    assert_int_equal(packet.to_count, 128);
+    for (int i = 0; i < 128; i++) {
+        (void)snprintf(id, sizeof id, "%03d", i * 77 % 128);
         assert_text("to", packet.to[i], id);
     }
     sync_packet_free(&packet);

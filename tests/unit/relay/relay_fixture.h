@@ -29,13 +29,13 @@ static inline void taker_end(void *arg, enum map_end why)
     map_session_end(&taker->session, true);
 }
 
-static inline bool taker_relayed(void *arg, struct bytes from, struct bytes packet)
+static inline bool taker_relayed(void *arg, struct map_packet *packet)
 {
     struct taker *taker = arg;
     taker->count++;
-    writer_bytes(&taker->got, from);
+    writer_bytes(&taker->got, map_packet_from(packet));
     writer_string(&taker->got, ":");
-    writer_bytes(&taker->got, packet);
+    writer_bytes(&taker->got, map_packet_text(packet));
     writer_string(&taker->got, ";");
     return true;
 }
