@@ -20,6 +20,7 @@ METRIC(CLOSED_ERROR, counter, "connections_closed_total", "reason=\"error\"", ""
 METRIC(CLOSED_IDLE, counter, "connections_closed_total", "reason=\"idle\"", "")
 METRIC(CLOSED_HANDSHAKE, counter, "connections_closed_total", "reason=\"handshake\"", "")
 METRIC(CLOSED_WRITE, counter, "connections_closed_total", "reason=\"write_timeout\"", "")
+METRIC(CLOSED_MESSAGE, counter, "connections_closed_total", "reason=\"message_timeout\"", "")
 METRIC(CLOSED_SILENT, counter, "connections_closed_total", "reason=\"silent\"", "")
 METRIC(CLOSED_PROTOCOL, counter, "connections_closed_total", "reason=\"protocol\"", "")
 METRIC(CLOSED_DRAIN, counter, "connections_closed_total", "reason=\"drain\"", "")

@@ -22,11 +22,11 @@ const char *conn_close_reason_name(enum conn_close_reason reason)
     static const char *const names[] = {
         [CONN_CLOSE_PEER] = "peer",           [CONN_CLOSE_ERROR] = "error",
         [CONN_CLOSE_IDLE] = "idle",           [CONN_CLOSE_HANDSHAKE] = "handshake",
-        [CONN_CLOSE_WRITE] = "write_timeout", [CONN_CLOSE_SILENT] = "silent",
-        [CONN_CLOSE_PROTOCOL] = "protocol",   [CONN_CLOSE_DRAIN] = "drain",
-        [CONN_CLOSE_KICKED] = "kicked",       [CONN_CLOSE_BANNED] = "banned",
-        [CONN_CLOSE_TAKEN] = "taken",         [CONN_CLOSE_CUT_OFF] = "cut_off",
-        [CONN_CLOSE_LOCAL] = "local"};
+        [CONN_CLOSE_WRITE] = "write_timeout", [CONN_CLOSE_MESSAGE] = "message_timeout",
+        [CONN_CLOSE_SILENT] = "silent",       [CONN_CLOSE_PROTOCOL] = "protocol",
+        [CONN_CLOSE_DRAIN] = "drain",         [CONN_CLOSE_KICKED] = "kicked",
+        [CONN_CLOSE_BANNED] = "banned",       [CONN_CLOSE_TAKEN] = "taken",
+        [CONN_CLOSE_CUT_OFF] = "cut_off",     [CONN_CLOSE_LOCAL] = "local"};
     return names[reason];
 }
 
@@ -71,6 +71,7 @@ static void on_event(void *arg, unsigned events)
 void conn_watch(struct conn *conn)
 {
     unsigned events = 0;
+    unfinished_watch(conn);
     switch ((enum conn_state)conn->state) {
     case CONN_PROXY:
     case CONN_LINGER:
@@ -299,6 +300,20 @@ void conn_close_after_output(struct conn *conn, enum conn_close_reason reason)
         framing->close_after_output(conn->arg, reason);
     } else {
         conn_end(conn, reason);
+    }
+}
+
+void conn_expel(struct conn *conn, enum conn_close_reason reason)
+{
+    if (conn->state != CONN_OPEN || (conn->flags & CONN_BACKLOGGED)) {
+        conn_close(conn, reason);
+    } else if (conn_framing(conn)) {
+        conn_close_after_output(conn, reason);
+    } else if (conn->handler->expelled) {
+        conn->handler->expelled(conn->arg, reason);
+    }
+    if (conn->state == CONN_OPEN) { /* it has no answer, or was closing already */
+        conn_close(conn, reason);
     }
 }
 

@@ -10,7 +10,9 @@
  * protocol that sends *state* sends nothing more to such a connection, and sends the newest state
  * when `drained` is called. A connection whose output makes no progress for net.write_timeout is
  * closed; one with a backlog of more than net.max_output is not read from until it has drained, so
- * that requests whose answers the peer does not read stay in the kernel.
+ * that requests whose answers the peer does not read stay in the kernel. A message that is not
+ * complete within net.message_timeout after its first byte closes the connection; the time in which
+ * it is not read from does not count.
  *
  * A connection that was upgraded (net/websocket/websocket.h) may be used in the same way: each
  * conn_send, conn_send_frame and conn_send_slice becomes a binary message, `received` gets the
@@ -40,6 +42,7 @@ enum conn_close_reason {
     CONN_CLOSE_IDLE,      /* net.idle_timeout */
     CONN_CLOSE_HANDSHAKE, /* no message within net.handshake_timeout */
     CONN_CLOSE_WRITE,     /* net.write_timeout */
+    CONN_CLOSE_MESSAGE,   /* a message that was not complete within net.message_timeout */
     CONN_CLOSE_SILENT,    /* the map received nothing from the peer for client.ttl */
     CONN_CLOSE_PROTOCOL,  /* a malformed message */
     CONN_CLOSE_DRAIN,     /* the front-end is being shut down */
@@ -65,10 +68,15 @@ struct conn_handler {
      * must close the connection when it has answered. May be NULL: then the connection is closed
      * after the output that waits. */
     void (*ended)(void *arg);
+    /* The net closes the connection for this reason, and the peer can still be sent why: must end
+     * it with conn_close_after_output. Not called while there is a backlog. May be NULL. */
+    void (*expelled)(void *arg, enum conn_close_reason reason);
     /* The connection is closed: forget it. Output that waited may be lost. */
     void (*closed)(void *arg, enum conn_close_reason reason);
     /* Of a handler that is a framing: what conn_send and the others do. NULL: none. */
     const struct conn_framing *framing;
+    /* It limits the time of unfinished messages itself: net.message_timeout does not apply. */
+    bool has_message_timeout;
 };
 
 /* handler: static; arg: passed to it. May be called again (an upgrade hands the conn over). */

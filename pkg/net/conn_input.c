@@ -34,6 +34,7 @@ static struct input *create_input(struct conn *conn, size_t capacity)
     struct input *input = mem_alloc(sizeof *input + capacity);
     input->conn = conn;
     list_init(&input->node);
+    input->unfinished = NULL;
     input->len = 0;
     input->capacity = (uint32_t)capacity;
     return input;
@@ -50,9 +51,17 @@ static struct input *take_input(struct conn *conn)
     return input;
 }
 
+static void free_input(struct input *input)
+{
+    if (input) {
+        unfinished_destroy(&input->unfinished);
+    }
+    free(input);
+}
+
 void conn_drop_input(struct conn *conn)
 {
-    free(take_input(conn));
+    free_input(take_input(conn));
 }
 
 void conn_schedule_input(struct conn *conn)
@@ -66,12 +75,31 @@ void conn_schedule_input(struct conn *conn)
     loop_defer(net->loop, LOOP_PHASE_FREE, &net->free);
 }
 
+/* A message may be under way of which nothing is kept here. */
+static void keep_unfinished(struct conn *conn, struct unfinished *unfinished, bool has_input)
+{
+    unfinished = unfinished_update(conn, unfinished, has_input);
+    if (!unfinished) {
+        return;
+    }
+    if (!conn->input) {
+        conn->input = create_input(conn, 0);
+    }
+    conn->input->unfinished = unfinished;
+    unfinished_watch(conn);
+}
+
 /* Keeps the rest, in the memory of own (which may be NULL and may hold the rest) if that is not
  * much too large for it. */
 static void keep_input(struct conn *conn, struct input *own, struct bytes rest)
 {
     bool scheduled = conn->input != NULL; /* scheduled while the input was presented */
+    struct unfinished *unfinished = NULL;
     conn_drop_input(conn);
+    if (own) {
+        unfinished = own->unfinished;
+        own->unfinished = NULL;
+    }
     if (rest.len > 0) {
         if (own && own->capacity >= rest.len && own->capacity / 4 <= rest.len) {
             memmove(own->data, rest.data, rest.len);
@@ -84,6 +112,7 @@ static void keep_input(struct conn *conn, struct input *own, struct bytes rest)
         conn->input->len = (uint32_t)rest.len;
     }
     free(own);
+    keep_unfinished(conn, unfinished, rest.len > 0);
     if (scheduled) {
         conn_schedule_input(conn);
     }
@@ -92,6 +121,26 @@ static void keep_input(struct conn *conn, struct input *own, struct bytes rest)
 void conn_keep_input(struct conn *conn, struct bytes rest)
 {
     keep_input(conn, take_input(conn), rest);
+}
+
+void conn_note_message(struct conn *conn, bool is_complete, bool is_under_way)
+{
+    struct unfinished *unfinished = NULL;
+    struct input *own;
+    if (conn->state != CONN_OPEN) {
+        return;
+    }
+    conn->flags &= (uint16_t)~CONN_UNDER_WAY;
+    conn->flags |= (is_complete ? CONN_MESSAGE_DONE : 0) | (is_under_way ? CONN_UNDER_WAY : 0);
+    if (conn->listener->net->presenting == conn) {
+        return; /* seen to when what is presented now is kept */
+    }
+    own = conn->input;
+    if (own) {
+        unfinished = own->unfinished;
+        own->unfinished = NULL;
+    }
+    keep_unfinished(conn, unfinished, own && own->len > 0);
 }
 
 static bool is_input_too_large(const struct conn *conn)
@@ -113,11 +162,14 @@ static void present_bytes(struct conn *conn, struct input *own, struct bytes byt
         assert(used <= bytes.len);
         bytes.data += used;
         bytes.len -= used;
+        if (used > 0 && !conn_framing(conn)) {
+            conn->flags |= CONN_MESSAGE_DONE;
+        }
         handed_over = conn->handler != handler || conn->arg != arg;
     }
     net->presenting = NULL;
     if (conn->state != CONN_OPEN) {
-        free(own);
+        free_input(own);
         return;
     }
     keep_input(conn, own, bytes);

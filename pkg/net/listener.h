@@ -24,6 +24,7 @@ struct net_settings {
     int64_t max_per_address;    /* net.max_per_address; 0: none */
     int64_t handshake_timeout;  /* net.handshake_timeout, ms until the first complete message */
     int64_t idle_timeout;       /* net.idle_timeout, ms; 0: off */
+    int64_t message_timeout;    /* net.message_timeout, ms of reading from its first byte on */
     int64_t write_timeout;      /* net.write_timeout, ms without progress of waiting output */
     int64_t keepalive;          /* net.keepalive, ms until the first TCP probe; 0: off */
     int64_t keepalive_interval; /* net.keepalive_interval, ms between probes (whole seconds) */

@@ -20,6 +20,11 @@ uint32_t net_stamp(const struct net *net)
     return (uint32_t)(loop_now_ms(net->loop) >> STAMP_SHIFT);
 }
 
+uint32_t net_stamp_before(const struct net *net, uint64_t ms)
+{
+    return net_stamp(net) - (uint32_t)(ms >> STAMP_SHIFT) - 2;
+}
+
 uint64_t net_elapsed_ms(const struct net *net, uint32_t since)
 {
     return (uint64_t)(uint32_t)(net_stamp(net) - since) << STAMP_SHIFT;

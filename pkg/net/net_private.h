@@ -48,14 +48,24 @@ enum conn_flags {
     CONN_WRITE_WANTS_READ = 64, /* TLS */
     CONN_KNOWN = 128,           /* conn_handshake_done */
     CONN_WAITING = 256,         /* over a budget or a rate: conn_budget.c */
-    CONN_SHARED = 512           /* its address is one of net.shared_addresses */
+    CONN_SHARED = 512,          /* its address is one of net.shared_addresses */
+    CONN_MESSAGE_DONE = 1024,   /* what is kept now begins another message */
+    CONN_UNDER_WAY = 2048       /* its framing holds a part of a message */
 };
 /* Any of these, and the connection is not read from. */
 #define CONN_STOPPED (CONN_PAUSED | CONN_HELD | CONN_WAITING)
 
 /* Each is ordered by expiry: all connections of a queue have the same time-out. Those that wait
  * for their budget have none. */
-enum queue { QUEUE_HANDSHAKE, QUEUE_IDLE, QUEUE_LINGER, QUEUE_WRITE, QUEUE_WAITING, QUEUES };
+enum queue {
+    QUEUE_HANDSHAKE,
+    QUEUE_IDLE,
+    QUEUE_LINGER,
+    QUEUE_WRITE,
+    QUEUE_MESSAGE,
+    QUEUE_WAITING,
+    QUEUES
+};
 
 /* A connection that waits for its budget, or for a rate of its protocol. */
 struct conn_wait {
@@ -89,10 +99,14 @@ struct output {
     struct piece pieces[];
 };
 
+/* A message of which a part was received. */
+struct unfinished;
+
 /* Input that was not consumed. */
 struct input {
     struct conn *conn;
-    struct list node; /* in net.resumed */
+    struct list node;              /* in net.resumed */
+    struct unfinished *unfinished; /* NULL: none, or its handler limits the time */
     uint32_t len;
     uint32_t capacity;
     uint8_t data[];
@@ -214,10 +228,26 @@ void queue_init(struct listener *listener);
 void queue_free(struct listener *listener);
 /* Puts the connection at the end of the queue, from whichever it was in. */
 void queue_conn(struct conn *conn, enum queue queue);
+/* Has the listener's timer tick. */
+void queue_keep_ticking(struct listener *listener);
+/* Logs why the net closes a connection. */
+void queue_log_closing(struct conn *conn, enum conn_close_reason reason);
 /* The same for the output of a connection with a backlog: at first, and at each progress. */
 void queue_output(struct conn *conn);
 
+/* unfinished.c: how long messages take. */
+/* Of a connection whose input is kept: begins, goes on or ends, as the connection needs it. */
+struct unfinished *unfinished_update(struct conn *conn, struct unfinished *unfinished,
+                                     bool has_input);
+/* Lets the time run while the connection is read from. */
+void unfinished_watch(struct conn *conn);
+void unfinished_destroy(struct unfinished **unfinished);
+/* Closes those that take too long. */
+void unfinished_end_late(struct listener *listener);
+
 /* conn.c */
+/* Closes with an answer, where the protocol has one and the peer takes it. */
+void conn_expel(struct conn *conn, enum conn_close_reason reason);
 struct conn *conn_create(struct listener *listener, int fd, const struct address *peer,
                          struct budget_account *account);
 void conn_move(struct conn *conn, enum conn_state state);

@@ -19,12 +19,17 @@ static struct conn *first_conn(const struct list *queue)
     return list_is_empty(queue) ? NULL : list_entry(queue->next, struct conn, node);
 }
 
-static void close_late(struct conn *conn, enum conn_close_reason reason)
+void queue_log_closing(struct conn *conn, enum conn_close_reason reason)
 {
     log_limited(LOG_INFO, &conn->listener->net->closed_limit, "connection_closed",
                 LOG_STRING("listener", conn->listener->where),
                 LOG_STRING("peer", conn_peer_text(conn)),
                 LOG_STRING("reason", conn_close_reason_name(reason)));
+}
+
+static void close_late(struct conn *conn, enum conn_close_reason reason)
+{
+    queue_log_closing(conn, reason);
     conn_close(conn, reason);
 }
 
@@ -102,6 +107,7 @@ static void on_queue_tick(void *arg)
     end_idle(listener);
     end_lingering(listener);
     end_writes(listener);
+    unfinished_end_late(listener);
     if (is_listener_in_use(listener)) {
         loop_timer_start(listener->tick, TICK_MS);
     }
@@ -120,7 +126,7 @@ void queue_free(struct listener *listener)
     loop_timer_destroy(&listener->tick);
 }
 
-static void keep_ticking(struct listener *listener)
+void queue_keep_ticking(struct listener *listener)
 {
     if (!loop_timer_is_running(listener->tick)) {
         loop_timer_start(listener->tick, TICK_MS);
@@ -132,7 +138,7 @@ void queue_conn(struct conn *conn, enum queue queue)
     conn->since = net_stamp(conn->listener->net);
     list_remove(&conn->node);
     list_append(&conn->listener->queues[queue], &conn->node);
-    keep_ticking(conn->listener);
+    queue_keep_ticking(conn->listener);
 }
 
 void queue_output(struct conn *conn)
@@ -141,7 +147,7 @@ void queue_output(struct conn *conn)
     output->since = net_stamp(conn->listener->net);
     list_remove(&output->node);
     list_append(&conn->listener->queues[QUEUE_WRITE], &output->node);
-    keep_ticking(conn->listener);
+    queue_keep_ticking(conn->listener);
 }
 
 /* Closing one connection may close others, so those to be closed are collected first. A connection

@@ -24,6 +24,8 @@ static const struct config_setting net_table[] = {
         "How long a new connection may take until its first complete message."),
     NET(idle_timeout, CONFIG_DURATION, "0s", BOTH, 0, 30 * DAY_MS,
         "Time without traffic after which a connection is closed; 0: never."),
+    NET(message_timeout, CONFIG_DURATION, "30s", BOTH, 100, DAY_MS,
+        "How long a message may take from its first byte to its last, while it is read."),
     NET(write_timeout, CONFIG_DURATION, "30s", BOTH, 100, DAY_MS,
         "How long waiting output may make no progress before the connection is closed."),
     NET(keepalive, CONFIG_DURATION, "10s", BOTH, 0, DAY_MS / 4,

@@ -45,6 +45,9 @@ void conn_resume(struct conn *conn);                             /* conn_resume_
 
 /* Writes the output now, as far as the socket takes it. */
 void conn_flush(struct conn *conn);
+/* Of a framing: the peer's message under way is complete (the next byte begins another one), and
+ * whether one is under way of which no byte is left in the connection's input. */
+void conn_note_message(struct conn *conn, bool is_complete, bool is_under_way);
 /* Has the input presented again at the end of this event-loop iteration. */
 void conn_schedule_input(struct conn *conn);
 /* Whether input is kept that the handler did not consume. */
@@ -55,6 +58,8 @@ bool conn_is_open(const struct conn *conn);
 bool conn_is_held(const struct conn *conn);
 /* Stamps: 32 bits of 16 ms, good for differences of up to two years. */
 uint32_t net_stamp(const struct net *net);
+/* One from which so many ms have passed. */
+uint32_t net_stamp_before(const struct net *net, uint64_t ms);
 /* Whether ms have passed since the stamp; never early. */
 bool net_has_passed(const struct net *net, uint32_t since, int64_t ms);
 uint64_t net_elapsed_ms(const struct net *net, uint32_t since);

@@ -15,6 +15,7 @@
 #include "metrics/metrics.h"
 #include "net/http/http_private.h"
 #include "net/http/request_private.h"
+#include "net/transport.h"
 
 /* Input that may follow a request's head while it is being answered. */
 #define INPUT_AHEAD 131072
@@ -110,7 +111,8 @@ static void on_request_timer(void *arg)
         }
     } else if (request->resting) {
         end_rest(request);
-    } else if (conn_has_backlog(request->conn)) { /* the server is the one that does not read */
+    } else if (conn_has_backlog(request->conn) || !conn_may_read(request->conn)) {
+        /* the server is the one that does not read */
         loop_timer_start(request->timer, (uint64_t)request->settings->timeout);
     } else if (request->state == HTTP_READING) {
         refuse_request(request, 408, NULL, "the request did not arrive in time");
@@ -258,8 +260,10 @@ static void on_closed(void *arg, enum conn_close_reason reason)
     }
 }
 
-static const struct conn_handler handler = {
-    .received = on_http_input, .drained = on_drained, .closed = on_closed};
+static const struct conn_handler handler = {.received = on_http_input,
+                                            .drained = on_drained,
+                                            .closed = on_closed,
+                                            .has_message_timeout = true};
 
 void http_serve(struct net *net, struct conn *conn, const struct http_settings *settings,
                 const struct http_router *router)

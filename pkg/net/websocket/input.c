@@ -83,13 +83,23 @@ static size_t receive_websocket_frame(struct websocket *websocket, struct bytes 
     return used;
 }
 
+bool websocket_has_part(const struct websocket *websocket)
+{
+    return websocket->reader != NULL || (websocket->rest != NULL && websocket->rest->len > 0);
+}
+
 size_t websocket_received(void *arg, struct bytes input)
 {
     struct websocket *websocket = arg;
     size_t used = 0, n = 1;
+    bool is_complete = false;
     while (n > 0 && used < input.len && may_take_frame(websocket)) {
         n = receive_websocket_frame(websocket, (struct bytes){input.data + used, input.len - used});
         used += n;
+        if (!websocket_has_part(websocket)) {
+            is_complete = true;
+        }
     }
+    conn_note_message(websocket->conn, is_complete, websocket_has_part(websocket));
     return used;
 }

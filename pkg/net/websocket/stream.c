@@ -90,6 +90,7 @@ static void present_stream_bytes(struct websocket *websocket, struct websocket_r
                                  struct bytes bytes)
 {
     struct websocket_port *port = websocket->port;
+    size_t len = bytes.len;
     bool handed_over = true;
     port->presenting = websocket;
     while (handed_over && bytes.len > 0 && websocket_may_present(websocket)) {
@@ -107,6 +108,7 @@ static void present_stream_bytes(struct websocket *websocket, struct websocket_r
         return;
     }
     keep_stream_rest(websocket, own, bytes);
+    conn_note_message(websocket->conn, bytes.len < len, websocket_has_part(websocket));
     if (is_stream_rest_too_large(websocket)) {
         websocket_fail(websocket, WEBSOCKET_ERROR_UNFINISHED);
     }

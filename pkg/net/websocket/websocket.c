@@ -185,6 +185,7 @@ static void enter_ended(struct websocket *websocket)
 {
     list_remove(&websocket->node);
     websocket_stream_drop(websocket);
+    websocket_reader_destroy(&websocket->reader);
     conn_end(websocket->conn, (enum conn_close_reason)websocket->reason);
 }
 
@@ -229,14 +230,20 @@ void websocket_close(struct websocket *websocket, enum websocket_code code, cons
 static enum websocket_code close_code_of(enum conn_close_reason reason)
 {
     static const enum websocket_code codes[] = {
-        [CONN_CLOSE_PEER] = WEBSOCKET_NORMAL,     [CONN_CLOSE_ERROR] = WEBSOCKET_INTERNAL,
-        [CONN_CLOSE_IDLE] = WEBSOCKET_GOING_AWAY, [CONN_CLOSE_HANDSHAKE] = WEBSOCKET_POLICY,
-        [CONN_CLOSE_WRITE] = WEBSOCKET_TRY_LATER, [CONN_CLOSE_SILENT] = WEBSOCKET_GOING_AWAY,
-        [CONN_CLOSE_PROTOCOL] = WEBSOCKET_POLICY, [CONN_CLOSE_DRAIN] = WEBSOCKET_GOING_AWAY,
-        [CONN_CLOSE_KICKED] = WEBSOCKET_POLICY,   [CONN_CLOSE_BANNED] = WEBSOCKET_POLICY,
-        [CONN_CLOSE_TAKEN] = WEBSOCKET_POLICY,    [CONN_CLOSE_CUT_OFF] = WEBSOCKET_TRY_LATER,
-        [CONN_CLOSE_LOCAL] = WEBSOCKET_NORMAL};
+        [CONN_CLOSE_PEER] = WEBSOCKET_NORMAL,       [CONN_CLOSE_ERROR] = WEBSOCKET_INTERNAL,
+        [CONN_CLOSE_IDLE] = WEBSOCKET_GOING_AWAY,   [CONN_CLOSE_HANDSHAKE] = WEBSOCKET_POLICY,
+        [CONN_CLOSE_WRITE] = WEBSOCKET_TRY_LATER,   [CONN_CLOSE_MESSAGE] = WEBSOCKET_POLICY,
+        [CONN_CLOSE_SILENT] = WEBSOCKET_GOING_AWAY, [CONN_CLOSE_PROTOCOL] = WEBSOCKET_POLICY,
+        [CONN_CLOSE_DRAIN] = WEBSOCKET_GOING_AWAY,  [CONN_CLOSE_KICKED] = WEBSOCKET_POLICY,
+        [CONN_CLOSE_BANNED] = WEBSOCKET_POLICY,     [CONN_CLOSE_TAKEN] = WEBSOCKET_POLICY,
+        [CONN_CLOSE_CUT_OFF] = WEBSOCKET_TRY_LATER, [CONN_CLOSE_LOCAL] = WEBSOCKET_NORMAL};
     return codes[reason];
+}
+
+/* After a violation of the protocol the peer's Close is not awaited. */
+static bool ends_without_close(enum conn_close_reason reason)
+{
+    return reason == CONN_CLOSE_PROTOCOL || reason == CONN_CLOSE_MESSAGE;
 }
 
 void websocket_end(struct websocket *websocket, enum conn_close_reason reason)
@@ -245,8 +252,7 @@ void websocket_end(struct websocket *websocket, enum conn_close_reason reason)
         return;
     }
     send_close_code(websocket, close_code_of(reason), conn_close_reason_name(reason));
-    /* After a violation of the protocol the peer's Close is not awaited. */
-    move_websocket(websocket, reason == CONN_CLOSE_PROTOCOL ? WEBSOCKET_ENDED : WEBSOCKET_CLOSING,
+    move_websocket(websocket, ends_without_close(reason) ? WEBSOCKET_ENDED : WEBSOCKET_CLOSING,
                    reason);
 }
 

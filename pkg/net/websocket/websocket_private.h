@@ -212,6 +212,8 @@ bool websocket_may_present(const struct websocket *websocket);
 
 /* input.c: a conn_handler's received. */
 size_t websocket_received(void *websocket, struct bytes input);
+/* Whether a part of a message is kept outside the conn's input. */
+bool websocket_has_part(const struct websocket *websocket);
 
 /* stream.c */
 void websocket_set_stream(struct websocket *websocket, const struct conn_handler *handler,

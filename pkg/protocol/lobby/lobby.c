@@ -428,8 +428,17 @@ static void on_closed(void *arg, enum conn_close_reason reason)
     free(session);
 }
 
-static const struct conn_handler handler = {
-    .received = on_lobby_input, .drained = on_drained, .ended = on_ended, .closed = on_closed};
+static void on_expelled(void *arg, enum conn_close_reason reason)
+{
+    lobby_end(arg, &(struct lobby_ending){LOBBY_CODE_TIMEOUT, "a message was not complete in time",
+                                          reason, true});
+}
+
+static const struct conn_handler handler = {.received = on_lobby_input,
+                                            .drained = on_drained,
+                                            .ended = on_ended,
+                                            .expelled = on_expelled,
+                                            .closed = on_closed};
 
 /* Makes room for a new connection. */
 static void close_oldest_newcomer(struct lobby_service *service)

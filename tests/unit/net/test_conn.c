@@ -317,6 +317,58 @@ static void test_idle_timeout(void **state)
     close(busy_fd);
 }
 
+/* A whole line, then parts of one: its time begins with its first byte, whatever comes after. */
+static void test_message_timeout(void **state)
+{
+    struct fixture *f = *state;
+    struct session *slow, *busy;
+    int fd, busy_fd;
+    f->received = receive_lines;
+    fixture_set(f, "net.message_timeout=400ms");
+    fixture_listen(f, "127.0.0.1:0");
+    slow = fixture_open(f, &fd);
+    busy = fixture_open(f, &busy_fd);
+    fixture_write_text(fd, "whole\nhalf");
+    /* Each of its lines is complete soon, but there is always a part of one. */
+    WAIT_FOR(f, (fixture_write_text(busy_fd, "x\nx"), send(fd, "x", 1, MSG_NOSIGNAL),
+                 slow->closed == 1));
+    assert_int_equal(slow->reason, CONN_CLOSE_MESSAGE);
+    assert_true(fixture_logged(f, "reason=message_timeout"));
+    fixture_expect_text(&slow->input, "whole\n");
+    assert_int_equal(busy->closed, 0);
+    WAIT_FOR(f, busy->closed == 1);
+    assert_int_equal(busy->reason, CONN_CLOSE_MESSAGE);
+    close(fd);
+    close(busy_fd);
+}
+
+/* While the peer is not read from the time does not run. */
+static void test_message_timeout_during_pauses(void **state)
+{
+    struct fixture *f = *state;
+    struct session *paused, *other;
+    int fd, other_fd;
+    f->received = receive_lines;
+    fixture_set(f, "net.message_timeout=200ms");
+    fixture_listen(f, "127.0.0.1:0");
+    paused = fixture_open(f, &fd);
+    fixture_write_text(fd, "half");
+    WAIT_FOR(f, paused->conn->input != NULL);
+    conn_pause_reading(paused->conn);
+    for (int i = 0; i < 2; i++) {
+        other = fixture_open(f, &other_fd);
+        fixture_write_text(other_fd, "half");
+        WAIT_FOR(f, other->closed == 1);
+        assert_int_equal(other->reason, CONN_CLOSE_MESSAGE);
+        assert_int_equal(paused->closed, 0);
+        close(other_fd);
+    }
+    conn_resume_reading(paused->conn);
+    WAIT_FOR(f, paused->closed == 1);
+    assert_int_equal(paused->reason, CONN_CLOSE_MESSAGE);
+    close(fd);
+}
+
 static size_t answer_and_end(struct session *session, struct bytes input)
 {
     conn_send(session->conn, BYTES_LITERAL("sorry"));
@@ -417,6 +469,7 @@ static void test_reason_names(void **state)
 {
     assert_string_equal(conn_close_reason_name(CONN_CLOSE_PEER), "peer");
     assert_string_equal(conn_close_reason_name(CONN_CLOSE_WRITE), "write_timeout");
+    assert_string_equal(conn_close_reason_name(CONN_CLOSE_MESSAGE), "message_timeout");
     assert_string_equal(conn_close_reason_name(CONN_CLOSE_LOCAL), "local");
 }
 
@@ -434,6 +487,8 @@ int main(void)
         TEST(test_reset_is_an_error),
         TEST(test_handshake_timeout),
         TEST(test_idle_timeout),
+        TEST(test_message_timeout),
+        TEST(test_message_timeout_during_pauses),
         TEST(test_last_words_are_not_eaten_by_a_reset),
         TEST(test_linger_is_bounded),
         TEST(test_silence),
