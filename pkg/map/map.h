@@ -51,6 +51,8 @@ struct map_settings {
     int64_t close_memory_max;  /* map.close_memory_max of these */
     struct view_settings view; /* view.* */
     int64_t offline_delay;     /* presence.offline_delay, ms */
+    int64_t presence_max_per_address; /* presence.max_per_address, bytes */
+    int64_t presence_max_total;       /* presence.max_total, bytes */
     int64_t presence_reread; /* presence.reread: ms within which all watched users are read again */
     int64_t room_max_members;       /* room.max_members of a room */
     int64_t room_max_buffered;      /* room.max_buffered: bytes, while a room is being read */

@@ -115,6 +115,13 @@ static const struct config_setting settings[] = {
                 .help =
                     "How often the status of each watched user is read again although no change "
                     "was received."),
+    MAP_SETTING("presence.max_per_address", CONFIG_SIZE, presence_max_per_address, "32MiB",
+                .min = 65536, .max = INT64_C(1) << 40, .flags = CONFIG_RELOADABLE,
+                .help = "Most memory that the subscriptions of one address (IPv6: /64) take; more "
+                        "are refused."),
+    MAP_SETTING("presence.max_total", CONFIG_SIZE, presence_max_total, "256MiB", .min = 65536,
+                .max = INT64_C(1) << 40, .flags = CONFIG_RELOADABLE,
+                .help = "Most memory that all subscriptions take; more are refused."),
     MAP_SETTING("room.max_members", CONFIG_INT, room_max_members, "10000", .min = 1, .max = 1000000,
                 .flags = CONFIG_RELOADABLE | CONFIG_SHARED,
                 .help = "Most members of a room, counted in connections."),

@@ -37,6 +37,7 @@ static void notify_changed_presences(void *arg)
 static void free_presence(struct watched_name *presence)
 {
     struct presence_set *set = presence->part->set;
+    presence_account_free_name(presence);
     presence_read_drop(presence);
     channel_leave(&presence->channel);
     presence->part->count--;
@@ -62,10 +63,13 @@ static void reread_some_presences(struct presence_part *part)
 {
     size_t some = (part->count + REREAD_PORTIONS - 1) / REREAD_PORTIONS;
     LIST_FOREACH (node, &part->order) {
+        struct watched_name *presence = list_entry(node, struct watched_name, in_order);
         if (some-- == 0) {
             return;
         }
-        presence_read_again(list_entry(node, struct watched_name, in_order));
+        if (!presence->read) { /* else it is being read already */
+            presence_read_again(presence);
+        }
     }
 }
 
@@ -242,6 +246,7 @@ void presence_watch(struct presence_set *set, struct bytes name, struct presence
     list_remove(&presence->unwatched);
     watch->presence = presence;
     list_append(&presence->watches, &watch->link);
+    presence_account_watch(watch);
 }
 
 void presence_unwatch(struct presence_watch *watch)
@@ -253,6 +258,7 @@ void presence_unwatch(struct presence_watch *watch)
     struct presence_set *set = presence->part->set;
     watch->presence = NULL;
     list_remove(&watch->link);
+    presence_account_unwatch(watch, presence);
     if (!list_is_empty(&presence->watches)) {
         return;
     }

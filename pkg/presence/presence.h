@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/address.h"
 #include "base/bytes.h"
 #include "base/list.h"
 #include "map/map.h"
@@ -29,10 +30,14 @@ extern const struct map_feature presence_feature;
 struct presence_set; /* the names that one service watches in one space */
 struct watched_name;
 
+/* What the watchers of one address (IPv6: /64) have watched here, in memory. */
+struct presence_account;
+
 /* One watcher of one name; embedded in what the watcher keeps for it. */
 struct presence_watch {
     struct list link; /* the presence's */
     struct watched_name *presence;
+    struct presence_account *account; /* set by the watcher; NULL: of no address */
 };
 
 struct presence_callbacks {
@@ -46,6 +51,16 @@ struct presence_set *presence_set_create(struct map_space *space,
                                          const struct presence_callbacks *callbacks, void *arg);
 /* All its names must have been unwatched. */
 void presence_set_destroy(struct presence_set **set);
+/* NULL for addresses that are neither IPv4 nor IPv6. To be closed; its watches keep it. */
+struct presence_account *presence_account_open(struct presence_set *set,
+                                               const struct address *address);
+void presence_account_close(struct presence_account **account);
+/* Bytes that one more watch of the name takes. */
+size_t presence_cost(const struct presence_set *set, struct bytes name);
+/* NULL: that many bytes more are allowed; else why not (static text), by presence.max_per_address
+ * or presence.max_total. The caller asks before it watches. */
+const char *presence_refuses(const struct presence_set *set, const struct presence_account *account,
+                             size_t cost) __attribute__((warn_unused_result));
 void presence_watch(struct presence_set *set, struct bytes name, struct presence_watch *watch);
 void presence_unwatch(struct presence_watch *watch);
 

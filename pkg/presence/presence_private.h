@@ -19,7 +19,9 @@ struct presence_read;
 /* The feature's state in a map. */
 struct presences {
     struct map *map;
-    struct list sets;                /* struct presence_set */
+    struct list sets; /* struct presence_set */
+    struct presence_account *accounts;
+    size_t bytes;                    /* that all watched names take */
     struct list invitations;         /* struct invite_delivery */
     struct loop_timer *invite_retry; /* runs while Redis has refused one of these */
 };
@@ -69,6 +71,8 @@ struct watched_name {
     bool known;       /* watchers have been notified at least once */
     bool again;
     bool unconfirmed; /* as the part's */
+    bool is_paid;
+    struct presence_account *payer; /* one of its watchers'; NULL: none has an account */
     size_t name_len;
     uint8_t name[];
 };
@@ -82,6 +86,14 @@ void presence_read_drop(struct watched_name *presence);
 /* The same for all reads, before the set is freed. */
 void presence_reads_drop(struct presence_part *part);
 void presence_read_due(void *set);
+
+/* account.c */
+/* The watch has been added; its name is paid for. */
+void presence_account_watch(struct presence_watch *watch);
+/* The watch has been removed from the name's. */
+void presence_account_unwatch(struct presence_watch *watch, struct watched_name *presence);
+void presence_account_pay(struct watched_name *presence, struct presence_account *payer);
+void presence_account_free_name(struct watched_name *presence);
 
 /* presence.c */
 struct presences *presences_of(const struct map *map);

@@ -176,6 +176,8 @@ static struct subscriptions *subscriptions_of(struct turntable_session *session)
     }
     subscriptions = mem_zalloc(1, sizeof *subscriptions);
     subscriptions->session = session;
+    subscriptions->account = presence_account_open(session->port->subscribers->presence,
+                                                   conn_peer(turntable_conn(session)));
     list_init(&subscriptions->answering);
     list_init(&subscriptions->answers);
     session->subscriptions = subscriptions;
@@ -190,6 +192,7 @@ static void release_subscriptions(struct turntable_session *session)
         return;
     }
     list_remove(&subscriptions->answering);
+    presence_account_close(&subscriptions->account);
     free(subscriptions->watches);
     free(subscriptions);
     session->subscriptions = NULL;
@@ -206,22 +209,27 @@ static int compare_watches(const void *a, const void *b)
     return bytes_compare(watched_name(*left), watched_name(*right));
 }
 
-static struct watch *find_watch(const struct subscriptions *subscriptions, struct bytes name)
+/* How many of the first count are before the name. */
+static size_t watches_before(const struct subscriptions *subscriptions, size_t count,
+                             struct bytes name)
 {
-    size_t low = 0, high = subscriptions->count;
+    size_t low = 0, high = count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = bytes_compare(watched_name(subscriptions->watches[middle]), name);
-        if (order == 0) {
-            return subscriptions->watches[middle];
-        }
-        if (order < 0) {
+        if (bytes_compare(watched_name(subscriptions->watches[middle]), name) < 0) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    return NULL;
+    return low;
+}
+
+static struct watch *find_watch(const struct subscriptions *subscriptions, struct bytes name)
+{
+    size_t place = watches_before(subscriptions, subscriptions->count, name);
+    struct watch *watch = place < subscriptions->count ? subscriptions->watches[place] : NULL;
+    return watch && bytes_equal(watched_name(watch), name) ? watch : NULL;
 }
 
 static struct watch *create_watch(struct subscriptions *subscriptions, struct bytes name)
@@ -229,6 +237,7 @@ static struct watch *create_watch(struct subscriptions *subscriptions, struct by
     struct watch *watch = mem_zalloc(1, sizeof *watch);
     watch->of = subscriptions;
     watch->sent = SENT_NOTHING;
+    watch->at.account = subscriptions->account;
     presence_watch(subscriptions->session->port->subscribers->presence, name, &watch->at);
     metrics_add(METRIC_TURNTABLE_SUBSCRIPTIONS, 1);
     return watch;
@@ -241,7 +250,8 @@ static void free_watch(struct watch *watch)
     free(watch);
 }
 
-/* Sorts the new ones, and merges them into the sorted array. */
+/* Sorts the new ones, and merges them into the sorted array. Each takes a search, and one move of
+ * those that follow it. */
 static void merge_watches(struct subscriptions *subscriptions, struct watch **fresh, size_t count)
 {
     size_t old = subscriptions->count, to = old + count;
@@ -251,22 +261,42 @@ static void merge_watches(struct subscriptions *subscriptions, struct watch **fr
     subscriptions->count = to;
     qsort(fresh, count, sizeof(struct watch *), compare_watches);
     while (count > 0) {
-        if (old > 0 && compare_watches(&watches[old - 1], &fresh[count - 1]) > 0) {
-            watches[--to] = watches[--old];
-        } else {
-            watches[--to] = fresh[--count];
-        }
+        size_t place = watches_before(subscriptions, old, watched_name(fresh[count - 1]));
+        memmove(watches + place + count, watches + place, (old - place) * sizeof *watches);
+        old = place;
+        count--;
+        watches[place + count] = fresh[count];
     }
 }
 
+/* What the message would add: watches, and the bytes that they take. */
 static size_t count_fresh(const struct subscriptions *subscriptions,
-                          const struct turntable_message *message)
+                          const struct turntable_message *message, size_t *bytes)
 {
+    const struct presence_set *set = subscriptions->session->port->subscribers->presence;
     size_t count = 0;
+    *bytes = 0;
     for (size_t i = 0; i < message->id_count; i++) {
-        count += !find_watch(subscriptions, message->ids[i]);
+        if (!find_watch(subscriptions, message->ids[i])) {
+            count++;
+            *bytes += presence_cost(set, message->ids[i]);
+        }
     }
     return count;
+}
+
+/* NULL, or why the session may not have so many more. */
+static const char *refuse_subscriptions(const struct subscriptions *subscriptions, size_t count,
+                                        size_t bytes)
+{
+    const struct turntable_port *port = subscriptions->session->port;
+    if (count == 0) {
+        return NULL;
+    }
+    if (subscriptions->count + count > (uint64_t)port->settings->max_subscriptions) {
+        return "more subscriptions than allowed";
+    }
+    return presence_refuses(port->subscribers->presence, subscriptions->account, bytes);
 }
 
 void turntable_presence_subscribe(struct turntable_session *session,
@@ -275,10 +305,10 @@ void turntable_presence_subscribe(struct turntable_session *session,
     const struct turntable_settings *settings = session->port->settings;
     struct subscriptions *subscriptions = subscriptions_of(session);
     struct watch **all, **fresh;
-    size_t added = count_fresh(subscriptions, message), count = 0;
-    if (subscriptions->count + added > (uint64_t)settings->max_subscriptions) {
-        turntable_message_refuse(session, TURNTABLE_CODE_LIMIT, "more subscriptions than allowed",
-                                 "subscribe");
+    size_t bytes, added = count_fresh(subscriptions, message, &bytes), count = 0;
+    const char *why = refuse_subscriptions(subscriptions, added, bytes);
+    if (why) {
+        turntable_message_refuse(session, TURNTABLE_CODE_LIMIT, why, "subscribe");
         release_subscriptions(session);
         return;
     }
@@ -298,30 +328,61 @@ void turntable_presence_subscribe(struct turntable_session *session,
     free(all);
 }
 
+static int compare_places(const void *a, const void *b)
+{
+    size_t left = *(const size_t *)a, right = *(const size_t *)b;
+    return (left > right) - (left < right);
+}
+
+/* The places of the message's ids, in order, all marked as removed. Returns how many. */
+static size_t mark_removed(const struct subscriptions *subscriptions,
+                           const struct turntable_message *message, size_t *places, bool *awaited)
+{
+    size_t count = 0;
+    *awaited = false;
+    for (size_t i = 0; i < message->id_count; i++) {
+        size_t place = watches_before(subscriptions, subscriptions->count, message->ids[i]);
+        struct watch *watch = place < subscriptions->count ? subscriptions->watches[place] : NULL;
+        if (watch && bytes_equal(watched_name(watch), message->ids[i])) {
+            watch->removed = true;
+            *awaited = *awaited || watch->awaited > 0;
+            places[count++] = place;
+        }
+    }
+    qsort(places, count, sizeof *places, compare_places);
+    return count;
+}
+
+/* Frees the watches at these places, and closes the gaps. */
+static void remove_watches(struct subscriptions *subscriptions, const size_t *places, size_t count)
+{
+    struct watch **watches = subscriptions->watches;
+    size_t kept = count > 0 ? places[0] : subscriptions->count;
+    for (size_t i = 0; i < count; i++) {
+        size_t from = places[i] + 1, end = i + 1 < count ? places[i + 1] : subscriptions->count;
+        free_watch(watches[places[i]]);
+        memmove(watches + kept, watches + from, (end - from) * sizeof *watches);
+        kept += end - from;
+    }
+    subscriptions->count = kept;
+}
+
 void turntable_presence_unsubscribe(struct turntable_session *session,
                                     const struct turntable_message *message)
 {
     struct subscriptions *subscriptions = session->subscriptions;
-    size_t kept = 0;
+    size_t *places, count;
+    bool awaited;
     if (!subscriptions) {
         return;
     }
-    for (size_t i = 0; i < message->id_count; i++) {
-        struct watch *watch = find_watch(subscriptions, message->ids[i]);
-        if (watch) {
-            watch->removed = true;
-        }
+    places = mem_alloc((message->id_count + 1) * sizeof *places);
+    count = mark_removed(subscriptions, message, places, &awaited);
+    if (awaited) {
+        turntable_answer_forget_removed(subscriptions);
     }
-    turntable_answer_forget_removed(subscriptions);
-    for (size_t i = 0; i < subscriptions->count; i++) {
-        struct watch *watch = subscriptions->watches[i];
-        if (!watch->removed) {
-            subscriptions->watches[kept++] = watch;
-            continue;
-        }
-        free_watch(watch);
-    }
-    subscriptions->count = kept;
+    remove_watches(subscriptions, places, count);
+    free(places);
     if (!list_is_empty(&subscriptions->answers)) {
         turntable_answer_check_soon(subscriptions);
     }

@@ -202,6 +202,7 @@ struct watch {
 /* What a session is subscribed to. */
 struct subscriptions {
     struct turntable_session *session;
+    struct presence_account *account;
     struct list answering;  /* in the subscribers' */
     struct list answers;    /* struct presence_answer, oldest first */
     struct watch **watches; /* by name */
