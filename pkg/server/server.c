@@ -199,8 +199,7 @@ static void add_listeners(struct server *server, const struct configuration *con
     });
 }
 
-/* NULL, or why it cannot start; usage: the configuration is wrong. */
-static char *start_server(struct server *server, struct configuration *configuration, bool *usage)
+char *server_open(struct server *server, struct configuration *configuration, bool *usage)
 {
     *usage = true;
     server->configuration = configuration;
@@ -253,7 +252,7 @@ static char *start_server(struct server *server, struct configuration *configura
     return error;
 }
 
-static void stop_server(struct server *server)
+void server_close(struct server *server)
 {
     cut_off_destroy(&server->cut_off);
     if (server->listeners) {
@@ -312,7 +311,7 @@ static int serve_until_end(struct configuration *configuration)
 {
     struct server server = {.state = SERVER_STARTING};
     bool usage;
-    char *error = start_server(&server, configuration, &usage);
+    char *error = server_open(&server, configuration, &usage);
     if (error) {
         log_error("start_failed", LOG_STRING("err", error));
         free(error);
@@ -320,7 +319,7 @@ static int serve_until_end(struct configuration *configuration)
     } else {
         run_server(&server);
     }
-    stop_server(&server);
+    server_close(&server);
     return server.exit_code;
 }
 

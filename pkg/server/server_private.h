@@ -59,6 +59,13 @@ struct server {
     uint64_t started_us;
 };
 
+/* server.c: creates all parts of a zeroed server (SERVER_STARTING); they work while its loop
+ * iterates. NULL, or why it cannot start (the caller frees); usage: the configuration is wrong.
+ * Call server_close in either case. */
+char *server_open(struct server *server, struct configuration *configuration, bool *usage)
+    __attribute__((warn_unused_result));
+/* Closes what is open, and frees all parts. */
+void server_close(struct server *server);
 /* Stops the loop; the first exit code other than 0 is kept. */
 void server_end(struct server *server, int exit_code);
 /* drain.c: the handler of SIGTERM; a second one exits at once. */
