@@ -139,8 +139,8 @@ def check_refused(client, cases):
 
 
 def test_every_refusal_is_answered_and_the_connection_stays(t):
-    _, (a, b) = start(t, **{"turntable.max_errors": 1000, "turntable.max_ids": 30, "turntable.id_form": "strict",
-                            "turntable.validate": "form"})
+    _, (a, b) = start(t, **{"turntable.max_errors": 1000, "turntable.max_ids": 30, "turntable.max_invites": 30,
+                            "turntable.id_form": "strict", "turntable.validate": "form"})
     stranger = connect(t, a)
     stranger.expect("idyou")
     check_refused(stranger, REFUSED)
