@@ -54,6 +54,7 @@ struct admin *admin_create(struct map *map, const struct health *health,
     admin->lobby = lobby;
     list_init(&admin->spaces);
     list_init(&admin->calls);
+    list_init(&admin->listings);
     admin->nodes_timer = loop_timer_create(admin->loop, on_nodes_late, admin);
     admin->nodes = map_nodes_create(map, on_admin_nodes, admin);
     admin->page = page_create();
@@ -321,6 +322,11 @@ struct map_view *admin_space_hold(struct admin_space *space, const char **why)
     }
     space->holders++;
     return space->watcher.view;
+}
+
+void admin_space_keep(struct admin_space *space)
+{
+    space->holders++;
 }
 
 void admin_space_release(struct admin_space *space)

@@ -36,7 +36,7 @@ struct admin_settings {
     int64_t max_searched; /* web.max_searched: bytes of clients that one search examines */
     int64_t max_watchers; /* web.max_watchers: concurrent live streams */
     int64_t max_state;    /* web.max_state: bytes of each state in lists and streams */
-    int64_t chunk;        /* web.chunk: bytes per chunk of a stream */
+    int64_t chunk;        /* web.chunk: bytes per chunk of a stream or list */
 };
 extern const struct config_module admin_config;
 /* NULL, or the error of settings that are valid one by one but not together (static text). */

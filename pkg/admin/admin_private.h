@@ -1,5 +1,5 @@
-/* admin_private: shared by admin.c (access, creation), page.c, api.c, live.c, stats.c and
- * entries.c.
+/* admin_private: shared by admin.c (access, creation), page.c, api.c, clients.c, servers.c, live.c,
+ * stats.c and entries.c.
  */
 #ifndef ADMIN_ADMIN_PRIVATE_H
 #define ADMIN_ADMIN_PRIVATE_H
@@ -43,7 +43,8 @@ struct admin {
     bool nodes_pending; /* a read is in flight */
     bool nodes_late;    /* it has taken longer than requests wait */
     struct loop_timer *nodes_timer;
-    struct list calls; /* struct api_call: waiting for the front-ends, or the view */
+    struct list calls;    /* struct api_call: waiting for the front-ends, or the view */
+    struct list listings; /* struct listing: being written */
     struct log_limit refused_limit;
 };
 
@@ -75,6 +76,8 @@ struct admin_space *admin_space_asked(struct admin *admin, struct http_request *
 struct admin_space *admin_space_of_servers(struct admin *admin, struct http_request *request);
 /* NULL when no view is available (why: static text); else it must be released. */
 struct map_view *admin_space_hold(struct admin_space *space, const char **why);
+/* Once more, while it is held. */
+void admin_space_keep(struct admin_space *space);
 void admin_space_release(struct admin_space *space);
 /* Reads the front-ends again if the list is old. True: api_nodes_read will be called, at the latest
  * after redis.deadline. */
@@ -133,19 +136,10 @@ struct entry_format {
     bool stale;                    /* a single entry: the view may lack acknowledged changes */
     const struct map_nodes *nodes; /* for their names; NULL: without names */
 };
+/* That of lists. */
+struct entry_format entries_format(const struct admin *admin, const struct admin_space *space);
 void entries_write(struct json_writer *json, const struct map_entry *entry,
                    const struct entry_format *format);
-/* A case-insensitive search for a text in ids, states and the other fields of entries
- * (admin/fold.h). It owns memory between begin and end. */
-struct entry_search {
-    struct writer wanted;
-    struct writer scratch;
-    size_t searched; /* bytes so far */
-    bool addresses;  /* search the addresses, too */
-};
-void entries_search_begin(struct entry_search *search, struct bytes text, bool addresses);
-void entries_search_end(struct entry_search *search);
-bool entries_match(struct entry_search *search, const struct map_entry *entry);
 /* The front-ends, as an array. */
 void entries_write_nodes(struct json_writer *json, const struct map_nodes *nodes);
 

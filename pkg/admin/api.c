@@ -7,11 +7,10 @@
 #include <string.h>
 
 #include "admin/admin_private.h"
+#include "admin/listing_private.h"
 #include "base/ids.h"
 #include "base/mem.h"
 #include "codec/entry.h"
-
-#define LIMIT_STANDARD 100
 
 static const char clients_path[] = "/api/v1/clients/";
 
@@ -108,18 +107,11 @@ static void begin_call(struct admin *admin, struct http_request *request, struct
 
 void api_end(struct admin *admin)
 {
+    listing_end_all(admin);
     while (!list_is_empty(&admin->calls)) {
         finish_call(list_entry(admin->calls.next, struct api_call, link),
                     "the front-end is shutting down");
     }
-}
-
-static struct entry_format format_of(const struct admin *admin, const struct admin_space *space)
-{
-    return (struct entry_format){.max_state = (size_t)admin->settings->max_state,
-                                 .addresses = admin->settings->addresses,
-                                 .partitions = map_space_partitions(space->map),
-                                 .nodes = admin->nodes};
 }
 
 static void respond_read(struct http_request *request, struct writer *text, bool stale)
@@ -146,98 +138,7 @@ static bool read_scope(struct http_request *request, enum map_read_scope *scope)
     return true;
 }
 
-/* GET /api/v1/clients */
-
-/* Percent-encodes everything but letters and digits. */
-static void write_query_escaped(struct writer *to, struct bytes id)
-{
-    for (size_t i = 0; i < id.len; i++) {
-        uint8_t c = id.data[i];
-        bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-        writer_format(to, plain ? "%c" : "%%%02X", c);
-    }
-}
-
-/* The index of the first entry with a greater id. */
-static size_t place_after(struct map_entry *const *entries, size_t count, struct bytes id)
-{
-    size_t low = 0, high = count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (bytes_compare(map_entry_id(entries[middle]), id) > 0) {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
-    }
-    return low;
-}
-
-/* A number from 1 to max; 0 when it is invalid. */
-static size_t read_limit(struct bytes text, int64_t max)
-{
-    uint64_t limit;
-    if (!text.data) {
-        return (size_t)(max < LIMIT_STANDARD ? max : LIMIT_STANDARD);
-    }
-    if (text.len == 0 || text.len > 9 || text.data[0] == '0') {
-        return 0;
-    }
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9') {
-            return 0;
-        }
-    }
-    limit = bytes_decimal(text);
-    return limit > (uint64_t)max ? (size_t)max : (size_t)limit;
-}
-
-static void answer_clients(struct admin *admin, struct http_request *request,
-                           struct admin_space *space, bool stale)
-{
-    const struct admin_settings *settings = admin->settings;
-    const struct entry_format format = format_of(admin, space);
-    struct entry_search search;
-    struct bytes query = http_request_query(request, "q");
-    size_t limit = read_limit(http_request_query(request, "limit"), settings->max_listed);
-    size_t count, listed = 0, scanned = 0;
-    struct map_entry *const *entries = map_view_sorted(space->watcher.view, &count);
-    size_t at = place_after(entries, count, http_request_query(request, "after"));
-    struct writer text = {0};
-    struct json_writer json = json_writer_over(&text);
-    if (limit == 0) {
-        admin_respond_error(request, 400, "limit: a number of at least 1 is expected");
-        return;
-    }
-    json_write_object_begin(&json);
-    json_write_member(&json, "space", bytes_from_string(map_space_name(space->map)));
-    admin_write_stale(&json, stale);
-    json_write_name(&json, "count");
-    json_write_integer(&json, (int64_t)count);
-    json_write_name(&json, "clients");
-    json_write_array_begin(&json);
-    entries_search_begin(&search, query, settings->addresses);
-    for (; at < count && listed < limit && scanned < (size_t)settings->max_scanned &&
-           search.searched < (size_t)settings->max_searched;
-         at++) {
-        scanned++;
-        if (query.len > 0 && !entries_match(&search, entries[at])) {
-            continue;
-        }
-        entries_write(&json, entries[at], &format);
-        listed++;
-    }
-    entries_search_end(&search);
-    json_write_array_end(&json);
-    if (at > 0 && at < count) {
-        struct writer next = {0};
-        write_query_escaped(&next, map_entry_id(entries[at - 1]));
-        json_write_member(&json, "next", writer_bytes_written(&next));
-        writer_free(&next);
-    }
-    json_write_object_end(&json);
-    respond_read(request, &text, stale);
-}
+/* Requests about a space. */
 
 /* The call holds the waiting request and its space. */
 static void begin_space_call(struct admin *admin, struct http_request *request, answer function)
@@ -255,7 +156,7 @@ static void begin_space_call(struct admin *admin, struct http_request *request, 
 
 static void on_clients(void *arg, struct http_request *request)
 {
-    begin_space_call(arg, request, answer_clients);
+    begin_space_call(arg, request, clients_answer);
 }
 
 /* GET /api/v1/clients/ID: the whole state. */
@@ -263,7 +164,7 @@ static void on_clients(void *arg, struct http_request *request)
 static void answer_client(struct admin *admin, struct http_request *request,
                           struct admin_space *space, bool stale)
 {
-    struct entry_format format = format_of(admin, space);
+    struct entry_format format = entries_format(admin, space);
     struct bytes id = http_request_path(request);
     id.data += sizeof clients_path - 1;
     id.len -= sizeof clients_path - 1;

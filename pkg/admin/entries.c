@@ -3,22 +3,11 @@
 #include <string.h>
 
 #include "admin/admin_private.h"
-#include "admin/fold.h"
+#include "admin/search.h"
 #include "base/ids.h"
 #include "base/mem.h"
 #include "codec/entry.h"
 #include "codec/sync.h"
-
-static bool take_field_prefix(struct bytes *text, const char *prefix)
-{
-    size_t len = strlen(prefix);
-    if (text->len < len || memcmp(text->data, prefix, len) != 0) {
-        return false;
-    }
-    text->data += len;
-    text->len -= len;
-    return true;
-}
 
 /* The text's first max bytes at most, cut between characters. */
 static struct bytes cut_text(struct bytes text, size_t max)
@@ -49,7 +38,7 @@ static void write_entry_properties(struct json_writer *json, const struct map_en
     struct bytes field, value;
     bool any = false;
     for (size_t at = 0; map_entry_next_field(entry, &at, &field, &value);) {
-        if (!take_field_prefix(&field, "p:") || !json_is_text(field) ||
+        if (!search_take_prefix(&field) || !json_is_text(field) ||
             !json_text_is_value(value, SYNC_VALUE_DEPTH)) {
             continue;
         }
@@ -93,6 +82,14 @@ static void write_entry_version(struct json_writer *json, uint64_t version)
     writer_free(&text);
 }
 
+struct entry_format entries_format(const struct admin *admin, const struct admin_space *space)
+{
+    return (struct entry_format){.max_state = (size_t)admin->settings->max_state,
+                                 .addresses = admin->settings->addresses,
+                                 .partitions = map_space_partitions(space->map),
+                                 .nodes = admin->nodes};
+}
+
 void entries_write(struct json_writer *json, const struct map_entry *entry,
                    const struct entry_format *format)
 {
@@ -122,51 +119,6 @@ void entries_write(struct json_writer *json, const struct map_entry *entry,
     write_entry_properties(json, entry);
     admin_write_stale(json, format->stale);
     json_write_object_end(json);
-}
-
-void entries_search_begin(struct entry_search *search, struct bytes text, bool addresses)
-{
-    *search = (struct entry_search){.addresses = addresses};
-    fold_write(&search->wanted, text);
-}
-
-void entries_search_end(struct entry_search *search)
-{
-    writer_free(&search->wanted);
-    writer_free(&search->scratch);
-}
-
-static bool search_matches_text(struct entry_search *search, struct bytes text)
-{
-    search->searched += text.len;
-    return fold_contains(&search->scratch, text, writer_bytes_written(&search->wanted));
-}
-
-static bool holds_json(struct entry_search *search, struct bytes json)
-{
-    search->searched += json.len;
-    return fold_contains_json(&search->scratch, json, writer_bytes_written(&search->wanted));
-}
-
-bool entries_match(struct entry_search *search, const struct map_entry *entry)
-{
-    struct bytes field, value;
-    if (search_matches_text(search, map_entry_id(entry)) ||
-        search_matches_text(search, map_entry_state(entry))) {
-        return true;
-    }
-    for (size_t at = 0; map_entry_next_field(entry, &at, &field, &value);) {
-        if (bytes_equal(field, BYTES_LITERAL("session")) ||
-            (!search->addresses && bytes_equal(field, BYTES_LITERAL("address")))) {
-            continue;
-        }
-        if (take_field_prefix(&field, "p:")
-                ? holds_json(search, value) || search_matches_text(search, field)
-                : search_matches_text(search, value)) {
-            return true;
-        }
-    }
-    return false;
 }
 
 void entries_write_nodes(struct json_writer *json, const struct map_nodes *nodes)

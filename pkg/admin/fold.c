@@ -1,9 +1,12 @@
 /* fold: ASCII here, everything else by libutf8proc, one character at a time. */
 #include "admin/fold.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <utf8proc.h>
+
+#include "base/mem.h"
 
 /* A character folds to at most three characters of four bytes. */
 #define FOLDED_MAX 4
@@ -60,19 +63,6 @@ void fold_write(struct writer *to, struct bytes text)
     }
 }
 
-static bool contains_bytes(struct bytes text, struct bytes wanted)
-{
-    return wanted.len == 0 ||
-           (text.len >= wanted.len && memmem(text.data, text.len, wanted.data, wanted.len));
-}
-
-bool fold_contains(struct writer *scratch, struct bytes text, struct bytes wanted)
-{
-    writer_reset(scratch);
-    fold_write(scratch, text);
-    return contains_bytes(writer_bytes_written(scratch), wanted);
-}
-
 /* The value of the four digits of \uXXXX at the beginning of a text; -1 when they are missing. */
 static utf8proc_int32_t read_unit(struct bytes text)
 {
@@ -116,26 +106,110 @@ static size_t write_unescaped(struct writer *to, struct bytes text)
     return 2;
 }
 
-bool fold_contains_json(struct writer *scratch, struct bytes json, struct bytes wanted)
+/* Appends a piece of the source text of a JSON value, with its escapes decoded. Returns its end. */
+static size_t write_unescaped_piece(struct writer *to, struct bytes json, size_t at, size_t end)
 {
-    const uint8_t *escape;
-    size_t plain;
-    if (json.len == 0 || !memchr(json.data, '\\', json.len)) {
-        return fold_contains(scratch, json, wanted);
+    while (at < end) {
+        const uint8_t *escape = memchr(json.data + at, '\\', end - at);
+        size_t plain = (escape ? (size_t)(escape - json.data) : end) - at;
+        writer_bytes(to, (struct bytes){json.data + at, plain});
+        at += plain;
+        if (escape) {
+            at += write_unescaped(to, (struct bytes){json.data + at, json.len - at});
+        }
     }
-    writer_reset(scratch);
-    while (json.len > 0 && (escape = memchr(json.data, '\\', json.len))) {
-        size_t before = (size_t)(escape - json.data), used;
-        writer_bytes(scratch, (struct bytes){json.data, before});
-        used = before + write_unescaped(scratch, (struct bytes){escape, json.len - before});
-        json.data += used;
-        json.len -= used;
+    return at;
+}
+
+/* The end of the piece that begins at that place: between characters. */
+static size_t piece_end(struct bytes text, size_t at)
+{
+    size_t end = at + FOLD_PIECE;
+    if (end >= text.len) {
+        return text.len;
     }
-    writer_bytes(scratch, json);
-    plain = scratch->len;
-    /* The source must not be in the writer's own buffer, which may be reallocated. */
-    (void)writer_reserve(scratch, 3 * plain);
-    scratch->len = plain;
-    fold_write(scratch, (struct bytes){scratch->data, plain});
-    return contains_bytes((struct bytes){scratch->data + plain, scratch->len - plain}, wanted);
+    for (size_t back = 0; back < 4; back++) {
+        if ((text.data[end - back] & 0xc0) != 0x80) {
+            return end - back;
+        }
+    }
+    return end;
+}
+
+/* The length of the longest beginning of wanted that ends before each place (Knuth, Morris and
+ * Pratt): where to go on when the next byte differs. */
+static void find_borders(struct fold_search *search)
+{
+    const uint8_t *wanted = search->wanted.data;
+    size_t len = search->wanted.len, matched = 0;
+    search->borders = mem_zalloc(len + 1, sizeof *search->borders);
+    for (size_t i = 1; i < len; i++) {
+        while (matched > 0 && wanted[i] != wanted[matched]) {
+            matched = search->borders[matched];
+        }
+        matched += wanted[i] == wanted[matched];
+        search->borders[i + 1] = (uint32_t)matched;
+    }
+}
+
+void fold_search_begin(struct fold_search *search, struct bytes text)
+{
+    *search = (struct fold_search){0};
+    fold_write(&search->wanted, text);
+    find_borders(search);
+}
+
+void fold_search_end(struct fold_search *search)
+{
+    writer_free(&search->wanted);
+    writer_free(&search->plain);
+    writer_free(&search->folded);
+    free(search->borders);
+    search->borders = NULL;
+}
+
+void fold_search_restart(struct fold_search *search)
+{
+    search->matched = 0;
+}
+
+static bool match_folded(struct fold_search *search, struct bytes text)
+{
+    const uint8_t *wanted = search->wanted.data;
+    size_t matched = search->matched;
+    for (size_t i = 0; i < text.len && matched < search->wanted.len; i++) {
+        if (matched == 0) {
+            const uint8_t *first = memchr(text.data + i, wanted[0], text.len - i);
+            if (!first) {
+                break;
+            }
+            i = (size_t)(first - text.data);
+        }
+        while (matched > 0 && text.data[i] != wanted[matched]) {
+            matched = search->borders[matched];
+        }
+        matched += text.data[i] == wanted[matched];
+    }
+    search->matched = matched;
+    return matched == search->wanted.len;
+}
+
+bool fold_search_piece(struct fold_search *search, struct bytes text, bool is_json, size_t *at)
+{
+    size_t begin = *at < text.len ? *at : text.len;
+    size_t end = piece_end(text, begin);
+    struct bytes piece = {text.data + begin, end - begin};
+    if (search->wanted.len == 0) {
+        *at = end;
+        return true;
+    }
+    if (is_json) {
+        writer_reset(&search->plain);
+        end = write_unescaped_piece(&search->plain, text, begin, end);
+        piece = writer_bytes_written(&search->plain);
+    }
+    writer_reset(&search->folded);
+    fold_write(&search->folded, piece);
+    *at = end;
+    return match_folded(search, writer_bytes_written(&search->folded));
 }

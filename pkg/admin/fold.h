@@ -12,9 +12,24 @@
 
 /* Appends the folded text: at most three times its length. */
 void fold_write(struct writer *to, struct bytes text);
-/* Whether the folded text contains wanted, which must be folded already. Overwrites scratch. */
-bool fold_contains(struct writer *scratch, struct bytes text, struct bytes wanted);
-/* The same for the source text of a JSON value, with its escapes decoded. */
-bool fold_contains_json(struct writer *scratch, struct bytes json, struct bytes wanted);
+/*
+ * A search for a text in others, which are read in pieces. It takes as long as the texts are, of
+ * whatever bytes they and the text are made. It owns memory between begin and end.
+ */
+#define FOLD_PIECE 16384 /* bytes of a text */
+struct fold_search {
+    struct writer wanted; /* folded */
+    uint32_t *borders;
+    size_t matched; /* bytes of wanted that the text ends with so far */
+    struct writer plain, folded;
+};
+void fold_search_begin(struct fold_search *search, struct bytes text);
+void fold_search_end(struct fold_search *search);
+/* Another text begins. */
+void fold_search_restart(struct fold_search *search);
+/* Reads the piece of the text that begins at *at, which becomes the piece's end. True: what has
+ * been read contains the wanted text. is_json: the source text of a JSON value, whose escapes are
+ * decoded. */
+bool fold_search_piece(struct fold_search *search, struct bytes text, bool is_json, size_t *at);
 
 #endif

@@ -46,7 +46,7 @@ static const struct config_setting table[] = {
     WEB(max_state, CONFIG_SIZE, "1KiB", 0, 0, 1 << 20, NULL, NULL,
         "Bytes of a state that are included in lists and live streams."),
     WEB(chunk, CONFIG_SIZE, "64KiB", 0, 1024, 16 << 20, NULL, NULL,
-        "Size of a chunk in which a live stream sends the whole map."),
+        "Size of a chunk in which a live stream sends the whole map, or the API a list."),
     {.key = NULL}};
 
 const struct config_module admin_config = {.settings = table,

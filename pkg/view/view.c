@@ -347,6 +347,11 @@ uint64_t map_entry_version(const struct map_entry *entry)
     return entry->version;
 }
 
+uint64_t map_entry_revision(const struct map_entry *entry)
+{
+    return entry->revision;
+}
+
 bool map_entry_is_partial(const struct map_entry *entry)
 {
     return entry->partial;

@@ -105,6 +105,8 @@ struct bytes map_entry_field(const struct map_entry *entry, const char *field);
 /* Iterates over all fields but the state: *at is 0 at first; false after the last. */
 bool map_entry_next_field(const struct map_entry *entry, size_t *at, struct bytes *field,
                           struct bytes *value);
+/* At which it became what it is, in its partition's epoch: equal numbers, equal contents. */
+uint64_t map_entry_revision(const struct map_entry *entry);
 /* Only an update of it has arrived; the snapshot will add the other fields. */
 bool map_entry_is_partial(const struct map_entry *entry);
 /* The session of this front-end that owns it; NULL when another front-end's does. */

@@ -2,6 +2,7 @@
 #include "map/fixture.h"
 
 #include "admin/admin_private.h"
+#include "admin/search.h"
 #include "view/view_private.h"
 
 static int setup(void **state)
@@ -152,17 +153,60 @@ static void test_matched(void **state)
     view_apply(&observer.view->parts[0], &open, 1000, 0);
     const struct map_entry *entry = map_view_find(observer.view, open.id);
     for (size_t i = 0; i < sizeof tried / sizeof *tried; i++) {
-        entries_search_begin(&search, bytes_from_string(tried[i].text), false);
-        if (entries_match(&search, entry) != tried[i].matches) {
+        search_begin(&search, bytes_from_string(tried[i].text), false);
+        if (search_step(&search, entry) != (tried[i].matches ? SEARCH_FOUND : SEARCH_NOT_FOUND)) {
             fail_msg("%s", tried[i].text);
         }
         assert_true(tried[i].matches || search.searched > 30);
-        entries_search_end(&search);
+        search_end(&search);
     }
-    entries_search_begin(&search, BYTES_LITERAL("1.2.3.4"), true);
-    assert_true(entries_match(&search, entry));
-    entries_search_end(&search);
+    search_begin(&search, BYTES_LITERAL("1.2.3.4"), true);
+    assert_int_equal(search_step(&search, entry), SEARCH_FOUND);
+    search_end(&search);
     writer_free(&body);
+    map_unwatch(&observer.watcher);
+}
+
+static const struct map_entry *apply_large(struct observer *observer, uint64_t revision,
+                                           const char *end)
+{
+    static char state[10 * FOLD_PIECE];
+    const char *const fields[] = {"state", state, "p:name", "\"value\"", NULL};
+    struct writer body = {0};
+    memset(state, 'x', sizeof state - 1);
+    memcpy(state + sizeof state - 1 - strlen(end), end, strlen(end));
+    struct event event = {revision == 1000 ? EVENT_OPEN : EVENT_UPDATE, BYTES_LITERAL("large"),
+                          revision, body_of(&body, fields)};
+    view_apply(&observer->view->parts[0], &event, revision, 0);
+    writer_free(&body);
+    return map_view_find(observer->view, event.id);
+}
+
+/* A step reads a piece; an entry that changes is searched again, and at last at once. */
+static void test_searched_in_pieces(void **state)
+{
+    struct entry_search search;
+    struct world *world = *state;
+    struct observer observer;
+    unsigned steps = 1;
+    observer_watch(world, &observer, &world->fronts[0]);
+    WAIT_UNTIL(world, map_view_is_live(observer.view));
+    const struct map_entry *entry = apply_large(&observer, 1000, "Needle");
+    search_begin(&search, BYTES_LITERAL("needle"), false);
+    while (search_step(&search, entry) == SEARCH_MORE) {
+        assert_true(search.searched <= ++steps * FOLD_PIECE);
+    }
+    assert_int_equal(steps, 10);
+    size_t before = search.searched;
+    for (uint64_t i = 1; i <= 3; i++) {
+        assert_int_equal(search_step(&search, entry), SEARCH_MORE);
+        entry = apply_large(&observer, 1000 + i, "other");
+    }
+    assert_int_equal(search_step(&search, entry), SEARCH_NOT_FOUND);
+    assert_true(search.searched > before + 12 * FOLD_PIECE);
+    /* The next entry's pieces are read one by one again. */
+    assert_int_equal(search_step(&search, entry), SEARCH_MORE);
+    search_end(&search);
     map_unwatch(&observer.watcher);
 }
 
@@ -171,6 +215,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_written, setup, teardown),
         cmocka_unit_test_setup_teardown(test_matched, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_searched_in_pieces, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

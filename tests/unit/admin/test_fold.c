@@ -95,6 +95,22 @@ static void test_every_character(void **state)
     assert_true(changed > 1400);
 }
 
+static bool contains(struct bytes text, struct bytes wanted, bool is_json)
+{
+    struct fold_search search;
+    size_t at = 0;
+    bool found = false;
+    fold_search_begin(&search, wanted);
+    do {
+        size_t before = at;
+        found = fold_search_piece(&search, text, is_json, &at);
+        assert_true(found || at > before || text.len == 0);
+        assert_true(at - before <= FOLD_PIECE + 12);
+    } while (!found && at < text.len);
+    fold_search_end(&search);
+    return found;
+}
+
 static void test_contains(void **state)
 {
     static const struct {
@@ -119,26 +135,66 @@ static void test_contains(void **state)
         {"\\", "\\", true, true},
         {"\\u12", "12", true, true},
     };
-    struct writer scratch = {0};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct bytes text = bytes_from_string(cases[i].text);
         struct bytes wanted = bytes_from_string(cases[i].wanted);
-        if (fold_contains(&scratch, text, wanted) != cases[i].plain) {
+        if (contains(text, wanted, false) != cases[i].plain) {
             fail_msg("case %zu", i);
         }
-        if (fold_contains_json(&scratch, text, wanted) != cases[i].json) {
+        if (contains(text, wanted, true) != cases[i].json) {
             fail_msg("case %zu, as JSON", i);
         }
     }
-    writer_free(&scratch);
+}
+
+/* Wherever in a text of several pieces, and also across their ends. */
+static void test_pieces(void **state)
+{
+    static const char wanted[] = "a\xc3\x9f\xe2\x82\xac"
+                                 "aa\xe2\x82\xac"; /* 15 bytes, folded 15 */
+    const size_t len = sizeof wanted - 1;
+    struct writer text = {0};
+    for (size_t before = FOLD_PIECE - 40; before < FOLD_PIECE + 5; before++) {
+        for (int is_json = 0; is_json < 2; is_json++) {
+            writer_reset(&text);
+            for (size_t i = 0; i < before; i++) {
+                writer_u8(&text, 'A');
+            }
+            writer_string(&text, is_json ? "\\u00e4" : "\xc3\xa4");
+            writer_bytes(&text, (struct bytes){(const uint8_t *)wanted, len - 1});
+            assert_false(contains(writer_bytes_written(&text), bytes_from_string(wanted), is_json));
+            writer_u8(&text, (uint8_t)wanted[len - 1]);
+            assert_true(contains(writer_bytes_written(&text), bytes_from_string(wanted), is_json));
+        }
+    }
+    writer_free(&text);
+}
+
+/* The number of steps that a search takes depends on the lengths alone. */
+static void test_repetitive_texts(void **state)
+{
+    static uint8_t text[4 << 20];
+    static uint8_t wanted[128];
+    memset(text, 'a', sizeof text);
+    memset(wanted, 'a', sizeof wanted);
+    wanted[sizeof wanted - 1] = 'b';
+    assert_false(
+        contains((struct bytes){text, sizeof text}, (struct bytes){wanted, sizeof wanted}, false));
+    text[sizeof text - 1] = 'B';
+    assert_true(
+        contains((struct bytes){text, sizeof text}, (struct bytes){wanted, sizeof wanted}, false));
+    /* Each shift that a wrong border would miss. */
+    assert_true(contains(BYTES_LITERAL("abacabadabacabab"), BYTES_LITERAL("abacabab"), false));
+    assert_true(contains(BYTES_LITERAL("aabaabaaabaabaac"), BYTES_LITERAL("aabaabaac"), false));
+    assert_false(contains(BYTES_LITERAL("aabaabaaabaabaab"), BYTES_LITERAL("aabaabaac"), false));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_folded),
-        cmocka_unit_test(test_every_character),
-        cmocka_unit_test(test_contains),
+        cmocka_unit_test(test_folded),           cmocka_unit_test(test_every_character),
+        cmocka_unit_test(test_contains),         cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_repetitive_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,83 @@
+"""What one address asks of the API must hold up nobody: searches, lists that nobody reads, requests sent ahead."""
+import socket
+import threading
+
+from harness import Original2013, Versioned
+from harness.abuse import ATTACKER, Watch
+
+ENTRY = 65536  # bytes of a state, tracker.max_state
+
+
+def fill(t, frontend, count, state, name):
+    """So many entries of that state, over connections of the attacker's."""
+    clients = []
+    for number in range(count):
+        if number % 16 == 0:
+            clients.append(t.connect(frontend, Original2013))
+        clients[-1].update(b"%s%04d" % (name, number), 1, state)
+    return clients
+
+
+def ask(frontend, request, receive=None, timeout=60):
+    """A connection of the attacker's with a request under way."""
+    connection = socket.socket()
+    if receive:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
+    connection.bind((ATTACKER, 0))
+    connection.settimeout(timeout)
+    connection.connect(frontend.address("web"))
+    connection.sendall(request)
+    return connection
+
+
+def read_all(connection):
+    answer = b""
+    while True:
+        data = connection.recv(1 << 16)
+        if not data:
+            return answer
+        answer += data
+
+
+def test_a_search_of_large_states(t):
+    """It is refused when it is long; else it takes its time in pieces, and no lease is lost."""
+    redis = t.redis()
+    frontend, other = t.frontends(2, redis, settings={"web.max_searched": "64MiB"})
+    victim = t.connect(frontend, Versioned).open(b"here").decode()
+    fill(t, frontend, 64, "\u1e9e".encode() * (ENTRY // 3), b"x")
+    t.wait_until(lambda: other.http(f"/api/v1/clients/{victim}")[0] == 200)
+    watch = Watch(t, frontend)
+
+    def search(query):
+        with ask(frontend, b"GET /api/v1/clients?q=%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+                 % query) as connection:
+            return read_all(connection)
+    answers = []
+    threads = [threading.Thread(target=lambda: answers.append(search(b"s" * 127 + b"b"))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 8 and all(b'"clients":[]' in answer for answer in answers), answers
+    for query in (b"a" * 129, b"a" * 15000 + b"b"):
+        refused = search(query)
+        assert b" 400 " in refused[:16] and b"at most 128 bytes" in refused, refused
+    watch.stop().check()
+    assert other.http(f"/api/v1/clients/{victim}")[0] == 200
+
+
+def test_lists_that_nobody_reads(t):
+    """Each holds one piece, not the answer."""
+    frontend = t.frontend(t.redis(), settings={"client.max_ids": "1000"})
+    fill(t, frontend, 1008, b"\x01" * 1024, b"h")
+    whole = frontend.http("/api/v1/clients?limit=1000")[2]
+    assert len(whole) > 6000000
+    watch = Watch(t, frontend)
+    request = b"GET /api/v1/clients?limit=1000 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    connections = [ask(frontend, request, receive=4096) for _ in range(60)]
+    t.wait_until(lambda: frontend.metric("tracker_output_queued_bytes") > 60 * 10000, 30)
+    watch.stop().check()
+    assert frontend.metric("tracker_output_queued_bytes") < 60 * 80000
+    assert watch.grown() < 32 << 20, watch.grown()
+    for connection in connections:
+        connection.close()
