@@ -87,8 +87,10 @@ void admin_destroy(struct admin **pointer)
 void admin_add_routes(struct admin *admin, struct http_router *router)
 {
     page_add_routes(admin, router);
+    http_router_restrict_hosts(router, true);
     api_add_routes(admin, router);
     live_add_routes(admin, router);
+    http_router_restrict_hosts(router, false);
 }
 
 /* Access. */

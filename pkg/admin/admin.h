@@ -11,7 +11,8 @@
  *   GET /api/v1/shard               the partition of an id: id, space
  *   GET /api/v1/live                the map as a stream of server-sent events: space, servers
  *
- * Below /api/ all errors are JSON. See docs/web.md. Without a valid token the answer is 401; if the
+ * All but /tracker.js only under known names of this front-end (http.hosts): others get 421. Below
+ * /api/ all errors are JSON. See docs/web.md. Without a valid token the answer is 401; if the
  * page or the API is off, 404.
  */
 #ifndef ADMIN_ADMIN_H

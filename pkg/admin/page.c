@@ -158,6 +158,7 @@ void page_add_routes(struct admin *admin, struct http_router *router)
         struct file *file = &admin->page->files[i];
         char path[64];
         file->admin = admin;
+        http_router_restrict_hosts(router, !file->is_client); /* other sites' pages use that one */
         if (!strcmp(file->name, "index.html")) {
             http_router_add(router, "GET", "/", on_index, file);
             continue;
@@ -165,4 +166,5 @@ void page_add_routes(struct admin *admin, struct http_router *router)
         snprintf(path, sizeof path, "/%s", file->name);
         http_router_add(router, "GET", path, on_file, file);
     }
+    http_router_restrict_hosts(router, false);
 }

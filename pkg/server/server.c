@@ -17,6 +17,7 @@
 #include "base/random.h"
 #include "map/feature.h"
 #include "metrics/metrics.h"
+#include "net/http/host.h"
 #include "presence/presence.h"
 #include "registration/registration.h"
 #include "relay/relay.h"
@@ -156,10 +157,20 @@ static char *make_name(const struct server_settings *settings)
     return mem_format("%s-%ld", host, (long)getpid());
 }
 
+/* Listeners have IP addresses alone, which are allowed anyway. */
+static bool is_own_host(void *arg, const struct http_host *host)
+{
+    const struct server *server = arg;
+    struct bytes advertise = bytes_from_string(server->configuration->server.advertise), rest;
+    struct http_host own;
+    return http_host_read(advertise, &own, &rest) && http_host_is_same(&own, host);
+}
+
 static void add_listeners(struct server *server, const struct configuration *configuration)
 {
     server->admin_router = http_router_create();
     server->bare_router = http_router_create();
+    http_router_set_own_host(server->admin_router, is_own_host, server);
     server->health = health_create(server->map);
     health_add_probes(server->health, server->admin_router);
     health_add_pages(server->health, server->admin_router);

@@ -14,7 +14,7 @@ class Stream:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         t.stack.callback(self.socket.close)
         self.socket.connect(frontend.address("web"))
-        self.socket.sendall(f"GET /api/v1/live{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        self.socket.sendall(f"GET /api/v1/live{query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         self.rest = b""
         self.head = None
         self.events = []  # (name, data), all that came

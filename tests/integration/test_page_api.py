@@ -219,9 +219,9 @@ def test_an_asker_who_has_gone(t):
     redis.freeze()
     for path in ("clients", "nodes", "clients/x", "live"):
         with socket.create_connection(frontend.address("web")) as connection:
-            connection.sendall(f"GET /api/v1/{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            connection.sendall(f"GET /api/v1/{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     with socket.create_connection(frontend.address("web")) as connection:
-        connection.sendall(b"GET /api/v1/clients HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.sendall(b"GET /api/v1/clients HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert frontend.http("/healthz")[0] == 200
         redis.thaw()
     t.wait_until(frontend.ready, 15)

@@ -225,7 +225,7 @@ def test_limits_and_ends(t):
     assert status == 200 and headers["Content-Type"] == "text/event-stream" and body == b""
     assert frontend.http("/api/v1/live", method="POST")[0] == 405
     # What a reader sends is not read as a request, and its end is noticed.
-    third.socket.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    third.socket.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
     third.socket.shutdown(socket.SHUT_WR)
     third.until(t, lambda: third.ended)
     # A drain keeps sending until the end.
@@ -298,7 +298,7 @@ def test_an_answer_begins_with_its_head_also_without_redis(t):
     redis.kill()
     t.wait_until(lambda: not frontend.ready())
     client = t.raw(frontend, kind="web")
-    client.send(b"GET /api/v1/live HTTP/1.1\r\nHost: x\r\n\r\n")
+    client.send(b"GET /api/v1/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
     t.wait_until(lambda: b"event: stats" in (client.silent(0.01), client.input)[1])
     assert client.input.startswith(b"HTTP/1.1 200 OK\r\n"), client.input
     stats = json.loads(client.input.partition(b"event: stats\ndata: ")[2].partition(b"\n")[0])

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "loop/loop.h"
 #include "metrics/metrics.h"
+#include "net/http/host.h"
 #include "net/http/http_private.h"
 #include "net/http/request_private.h"
 #include "net/transport.h"
@@ -62,27 +63,33 @@ static void end_request(struct http_request *request, enum conn_close_reason rea
     conn_close_after_output(request->conn, reason);
 }
 
-static void send_error(struct http_request *request, int status, const char *why,
+/* path: whose form the error has. */
+static void send_error(struct http_request *request, struct bytes path, int status, const char *why,
                        const char *headers, bool keeps_alive)
 {
     struct writer body = {0};
-    const char *type = http_router_write_error(request->router, http_reader_path(&request->reader),
-                                               status, why, &body);
+    const char *type = http_router_write_error(request->router, path, status, why, &body);
     http_answer_send(request, status, type, headers, writer_bytes_written(&body), NULL,
                      keeps_alive);
     writer_free(&body);
 }
 
 /* Answers a malformed request, and ends the connection. */
-static void refuse_request(struct http_request *request, int status, const char *headers,
-                           const char *why)
+static void refuse_request_as(struct http_request *request, struct bytes path, int status,
+                              const char *headers, const char *why)
 {
     metrics_add(METRIC_HTTP_REFUSED, 1);
     log_limited(LOG_INFO, &refused_limit, "request_refused",
                 LOG_STRING("peer", conn_peer_text(request->conn)), LOG_INT("status", status),
                 LOG_STRING("reason", why));
-    send_error(request, status, why, headers, false);
+    send_error(request, path, status, why, headers, false);
     end_request(request, CONN_CLOSE_PROTOCOL);
+}
+
+static void refuse_request(struct http_request *request, int status, const char *headers,
+                           const char *why)
+{
+    refuse_request_as(request, http_reader_path(&request->reader), status, headers, why);
 }
 
 /* The next request waits for the next event-loop iteration. */
@@ -151,10 +158,28 @@ static void answer_by_router(struct http_request *request, int status, const str
         http_answer_send(request, status, NULL, headers, (struct bytes){NULL, 0}, NULL,
                          keeps_alive);
     } else {
-        send_error(request, status, NULL, headers, keeps_alive);
+        send_error(request, http_reader_path(&request->reader), status, NULL, headers, keeps_alive);
     }
     http_request_finish(request, keeps_alive);
     free(headers);
+}
+
+static bool may_have_host(const struct http_request *request)
+{
+    struct bytes host = request->reader.host;
+    return http_hosts_allow(request->settings->hosts, host) ||
+           http_router_is_own_host(request->router, host);
+}
+
+static void handle_request(struct http_request *request, const struct http_route *route)
+{
+    if (!route->is_restricted || may_have_host(request)) {
+        route->handler(route->arg, request);
+        return;
+    }
+    refuse_request_as(request, http_router_errors_path(request->router), 421, NULL,
+                      "the Host is not one of http.hosts: add its name to that setting, or use an "
+                      "IP address");
 }
 
 static void route_request(struct http_request *request)
@@ -170,7 +195,7 @@ static void route_request(struct http_request *request)
             http_router_find(request->router, reader->method, path, &allow);
         if (found) {
             conn_label(request->conn, found->path);
-            found->handler(found->arg, request);
+            handle_request(request, found);
         } else {
             answer_by_router(request, allow.len > 0 ? 405 : 404, &allow);
         }
@@ -303,6 +328,11 @@ struct bytes http_request_path(const struct http_request *request)
 struct bytes http_request_header(const struct http_request *request, const char *name)
 {
     return http_reader_header(&request->reader, name);
+}
+
+struct bytes http_request_host(const struct http_request *request)
+{
+    return request->reader.host;
 }
 
 struct bytes http_request_header_next(const struct http_request *request, const char *name,

@@ -28,9 +28,11 @@ struct http_settings {
     int64_t max_body;    /* http.max_body, bytes */
     int64_t timeout;     /* http.timeout, ms for a request to arrive whole */
     int64_t idle;        /* http.idle, ms between requests of a kept connection */
+    char *hosts;         /* http.hosts: names under which restricted routes are served */
 };
 extern const struct config_module http_config;
 
+struct http_host;
 struct http_request; /* valid until it has been answered */
 struct http_router;
 
@@ -43,6 +45,13 @@ void http_router_destroy(struct http_router **router);
  */
 void http_router_add(struct http_router *router, const char *method, const char *path,
                      http_handler handler, void *arg);
+
+/* While it is on, routes are added as restricted: a request for one under a name that is neither of
+ * http.hosts, nor always allowed (net/http/host.h), nor the process's own, gets 421. */
+void http_router_restrict_hosts(struct http_router *router, bool on);
+/* Whether the process is known by that name. */
+typedef bool (*http_own_host)(void *arg, const struct http_host *host);
+void http_router_set_own_host(struct http_router *router, http_own_host is_own, void *arg);
 
 /* Appends the body of an answer with that status. why: static text, or NULL. */
 typedef void (*http_error_writer)(struct writer *body, int status, const char *why);
@@ -71,6 +80,8 @@ bool http_request_is_http10(const struct http_request *request);
 struct bytes http_request_path(const struct http_request *request);
 /* The value of a header (name in any case), empty with data NULL when missing. */
 struct bytes http_request_header(const struct http_request *request, const char *name);
+/* The host that the request is for: of its target, or else its Host header. Empty: none. */
+struct bytes http_request_host(const struct http_request *request);
 /* Each line of that name in turn: *at is 0 at first; data NULL after the last. */
 struct bytes http_request_header_next(const struct http_request *request, const char *name,
                                       size_t *at);

@@ -52,6 +52,7 @@ struct http_reader {
     /* After DONE, until http_reader_reset; borrowed from head and path. */
     struct bytes method;
     struct bytes query; /* as it came, without the '?' */
+    struct bytes host;  /* of an absolute target, else of the Host header; data NULL: none */
     struct writer path; /* decoded */
     struct http_header *headers;
     size_t header_count;
@@ -128,6 +129,7 @@ struct http_route {
     char *path;
     size_t len;
     bool is_prefix;
+    bool is_restricted; /* to known hosts */
     http_handler handler;
     void *arg;
 };
@@ -137,6 +139,10 @@ const struct http_route *http_router_find(const struct http_router *router, stru
                                           struct bytes path, struct writer *allow);
 /* The methods of a path, of "*" those of all, and of "/" at least OPTIONS. */
 void http_router_allow(const struct http_router *router, struct bytes path, struct writer *allow);
+/* Whether the name is one of the process's own. */
+bool http_router_is_own_host(const struct http_router *router, struct bytes host);
+/* The path whose form errors have that concern all of the router. */
+struct bytes http_router_errors_path(const struct http_router *router);
 /* The body and the content type of an error at that path. */
 const char *http_router_write_error(const struct http_router *router, struct bytes path, int status,
                                     const char *why, struct writer *body);

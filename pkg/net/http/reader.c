@@ -260,6 +260,7 @@ static bool judge_head(struct http_reader *reader)
     if (hosts == 1 && !http_target_is_host(host)) {
         return http_reader_refuse(reader, 400, "a malformed Host");
     }
+    reader->host = hosts == 1 ? host : (struct bytes){NULL, 0};
     return judge_fields(reader) && judge_length(reader) && judge_expectation(reader) &&
            http_target_split(reader);
 }

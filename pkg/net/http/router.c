@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "net/http/host.h"
 #include "net/http/http_private.h"
 
 struct http_router {
@@ -14,6 +15,9 @@ struct http_router {
     const char *errors_below; /* NULL: all errors are text */
     const char *errors_type;
     http_error_writer write_error;
+    bool restricts_hosts; /* routes are being added that do */
+    http_own_host is_own_host;
+    void *own_host_arg;
 };
 
 struct http_router *http_router_create(void)
@@ -47,12 +51,32 @@ void http_router_add(struct http_router *router, const char *method, const char 
     *route = (struct http_route){.method = method ? mem_strdup(method) : NULL,
                                  .path = mem_strdup(path),
                                  .len = len,
+                                 .is_restricted = router->restricts_hosts,
                                  .handler = handler,
                                  .arg = arg};
     if (len >= 2 && path[len - 1] == '*' && path[len - 2] == '/') {
         route->is_prefix = true;
         route->len--;
     }
+}
+
+void http_router_restrict_hosts(struct http_router *router, bool on)
+{
+    router->restricts_hosts = on;
+}
+
+void http_router_set_own_host(struct http_router *router, http_own_host is_own, void *arg)
+{
+    router->is_own_host = is_own;
+    router->own_host_arg = arg;
+}
+
+bool http_router_is_own_host(const struct http_router *router, struct bytes host_text)
+{
+    struct http_host host;
+    struct bytes rest;
+    return router->is_own_host && http_host_read(host_text, &host, &rest) &&
+           router->is_own_host(router->own_host_arg, &host);
 }
 
 void http_router_set_errors(struct http_router *router, const char *below, const char *content_type,
@@ -62,6 +86,11 @@ void http_router_set_errors(struct http_router *router, const char *below, const
     router->errors_below = below;
     router->errors_type = content_type;
     router->write_error = write;
+}
+
+struct bytes http_router_errors_path(const struct http_router *router)
+{
+    return bytes_from_string(router->errors_below ? router->errors_below : "/");
 }
 
 /* Below a prefix, or the prefix itself, which lacks its last slash then. */

@@ -101,8 +101,9 @@ static bool has_control_character(struct bytes text)
     return false;
 }
 
-/* Takes http://host off a target; false when it is malformed. */
-static bool skip_origin(struct bytes *target)
+/* Takes http://host off a target, whose host counts rather than the header's (RFC 9112, 3.2.2);
+ * false when it is malformed. */
+static bool take_target_origin(struct bytes *target, struct bytes *host)
 {
     struct http_parser_url url;
     size_t skipped;
@@ -110,6 +111,11 @@ static bool skip_origin(struct bytes *target)
     if (http_parser_parse_url((const char *)target->data, target->len, 0, &url) != 0 ||
         !(url.field_set & 1 << UF_HOST) || url.field_set & 1 << UF_USERINFO) {
         return false;
+    }
+    *host = (struct bytes){target->data + url.field_data[UF_HOST].off, url.field_data[UF_HOST].len};
+    if (host->data[-1] == '[') { /* with its brackets */
+        host->data--;
+        host->len += 2;
     }
     skipped = url.field_set & 1 << UF_PATH ? url.field_data[UF_PATH].off : target->len;
     if (skipped == target->len && url.field_set & 1 << UF_QUERY) {
@@ -131,7 +137,7 @@ bool http_target_split(struct http_reader *reader)
     if (path.len == 0 || memchr(path.data, '#', path.len) || has_control_character(path)) {
         return http_reader_refuse(reader, 400, "a malformed target");
     }
-    if (path.data[0] != '/' && !skip_origin(&path)) {
+    if (path.data[0] != '/' && !take_target_origin(&path, &reader->host)) {
         return http_reader_refuse(reader, 400, "a malformed target");
     }
     mark = path.len > 0 ? memchr(path.data, '?', path.len) : NULL;

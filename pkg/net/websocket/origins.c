@@ -7,22 +7,17 @@
  */
 #include "net/websocket/origins_private.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 #include <strings.h>
+
+#include "net/http/host.h"
 
 #define SEPARATORS " ,"
 #define PORT_MAX   65535
 
-struct host {
-    struct bytes name; /* without brackets, and without a dot at its end */
-    bool is_ipv6;
-    struct in6_addr address;
-};
-
 struct origin {
     struct bytes scheme;
-    struct host host;
+    struct http_host host;
     unsigned port; /* 0: none is given, and the scheme has none of its own */
 };
 
@@ -56,17 +51,6 @@ static bool is_scheme(struct bytes text)
     return text.len > 0;
 }
 
-/* Browsers send ASCII. */
-static bool is_host_name(struct bytes text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.data[i] <= ' ' || text.data[i] > '~' || strchr("/\\?#@:[]*%<>\"", text.data[i])) {
-            return false;
-        }
-    }
-    return text.len > 0;
-}
-
 static bool read_port(struct bytes text, unsigned *port)
 {
     *port = 0;
@@ -79,46 +63,13 @@ static bool read_port(struct bytes text, unsigned *port)
     return *port > 0 && *port <= PORT_MAX;
 }
 
-static bool read_origin_ipv6(struct bytes text, struct host *host)
-{
-    char address[INET6_ADDRSTRLEN];
-    if (text.len >= sizeof address) {
-        return false;
-    }
-    memcpy(address, text.data, text.len);
-    address[text.len] = 0;
-    host->is_ipv6 = inet_pton(AF_INET6, address, &host->address) == 1;
-    return host->is_ipv6;
-}
-
 /* "name", "name:port", "[address]:port". *port is 0 when there is none. */
-static bool read_origin_host(struct bytes text, struct host *host, unsigned *port)
+static bool read_origin_host(struct bytes text, struct http_host *host, unsigned *port)
 {
     struct bytes rest;
-    *host = (struct host){.name = text};
     *port = 0;
-    if (text.len > 0 && text.data[0] == '[') {
-        const uint8_t *end = memchr(text.data, ']', text.len);
-        if (!end) {
-            return false;
-        }
-        host->name = (struct bytes){text.data + 1, (size_t)(end - text.data) - 1};
-        rest = cut_front(text, host->name.len + 2);
-        if (!read_origin_ipv6(host->name, host)) {
-            return false;
-        }
-    } else {
-        const uint8_t *colon = text.len > 0 ? memchr(text.data, ':', text.len) : NULL;
-        host->name.len = colon ? (size_t)(colon - text.data) : text.len;
-        rest = cut_front(text, host->name.len);
-        if (host->name.len > 1 && host->name.data[host->name.len - 1] == '.') {
-            host->name.len--;
-        }
-        if (!is_host_name(host->name)) {
-            return false;
-        }
-    }
-    return rest.len == 0 || (rest.data[0] == ':' && read_port(cut_front(rest, 1), port));
+    return http_host_read(text, host, &rest) &&
+           (rest.len == 0 || (rest.data[0] == ':' && read_port(cut_front(rest, 1), port)));
 }
 
 static unsigned port_of_scheme(struct bytes scheme)
@@ -147,18 +98,10 @@ static bool read_origin(struct bytes text, struct origin *origin)
     return true;
 }
 
-static bool is_same_host(const struct host *a, const struct host *b)
-{
-    if (a->is_ipv6 || b->is_ipv6) {
-        return a->is_ipv6 && b->is_ipv6 && memcmp(&a->address, &b->address, sizeof a->address) == 0;
-    }
-    return bytes_equal_nocase(a->name, b->name);
-}
-
 static bool is_same_origin(const struct origin *a, const struct origin *b)
 {
     return bytes_equal_nocase(a->scheme, b->scheme) && a->port == b->port &&
-           is_same_host(&a->host, &b->host);
+           http_host_is_same(&a->host, &b->host);
 }
 
 /* The next entry of the list; empty at its end. */
@@ -203,7 +146,7 @@ const char *origins_check(const char *list)
 bool origins_contain(const char *list, struct bytes origin_text, struct bytes host_text)
 {
     struct origin origin, listed;
-    struct host host;
+    struct http_host host;
     struct bytes entry;
     unsigned port;
     bool is_null = is_origin_word(origin_text, "null");
@@ -216,7 +159,8 @@ bool origins_contain(const char *list, struct bytes origin_text, struct bytes ho
                 return true;
             }
         } else if (is_origin_word(entry, "same")) {
-            if (read_origin_host(host_text, &host, &port) && is_same_host(&origin.host, &host)) {
+            if (read_origin_host(host_text, &host, &port) &&
+                http_host_is_same(&origin.host, &host)) {
                 return true;
             }
         } else if (read_origin(entry, &listed) && is_same_origin(&origin, &listed)) {

@@ -15,9 +15,9 @@
     }
 
 static const struct config_setting table[] = {
-    WS(origins, CONFIG_STRING, "", 0, 0, NULL, origins_check,
-       "Origins whose pages may open WebSocket connections, as https://example.org, or same; "
-       "empty: any."),
+    WS(origins, CONFIG_STRING, "same", 0, 0, NULL, origins_check,
+       "Origins whose pages may open WebSocket connections, as https://example.org; same: pages of "
+       "the host that they connect to; empty: any."),
     WS(max_message, CONFIG_SIZE, "1MiB", 125, 256 << 20, NULL, NULL,
        "Size of a message, above which the connection is closed with 1009."),
     WS(max_fragments, CONFIG_INT, "1024", 1, 1000000, NULL, NULL,

@@ -125,7 +125,7 @@ static struct refusal judge_origin(const struct http_request *request, const cha
         return (struct refusal){.reason = NULL};
     }
     if (!http_request_header_next(request, "Origin", &at).data &&
-        origins_contain(allowed, origin, http_request_header(request, "Host"))) {
+        origins_contain(allowed, origin, http_request_host(request))) {
         return (struct refusal){.reason = NULL};
     }
     return (struct refusal){403, "the Origin is not one of ws.origins", NULL,
