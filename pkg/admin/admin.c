@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "admin/admin_private.h"
+#include "admin/servers_private.h"
 #include "base/mem.h"
 #include "metrics/metrics.h"
 
@@ -28,6 +29,7 @@ static void on_admin_nodes(void *arg, bool known)
     struct admin *admin = arg;
     /* without the list, front-ends have ids but no names */
     admin->nodes_pending = admin->nodes_late = false;
+    admin->nodes_read++;
     loop_timer_stop(admin->nodes_timer);
     live_nodes_read(admin->live);
     api_nodes_read(admin);
@@ -59,6 +61,7 @@ struct admin *admin_create(struct map *map, const struct health *health,
     admin->nodes = map_nodes_create(map, on_admin_nodes, admin);
     admin->page = page_create();
     admin->live = live_create(admin);
+    admin->server_lists = server_lists_create(admin);
     return admin;
 }
 
@@ -70,6 +73,7 @@ void admin_destroy(struct admin **pointer)
         return;
     }
     api_end(admin);
+    server_lists_destroy(&admin->server_lists);
     live_destroy(&admin->live);
     page_destroy(&admin->page);
     map_nodes_destroy(&admin->nodes);
@@ -151,6 +155,14 @@ bool admin_allows(struct admin *admin, struct http_request *request, enum admin_
     }
     admin_respond_error(request, 401, given.len > 0 ? "wrong token" : "a token is required");
     return false;
+}
+
+void admin_charge(const struct http_request *request, size_t units)
+{
+    struct conn *conn = http_request_conn(request);
+    if (conn && units > 0) {
+        conn_charge(conn, units < UINT32_MAX ? (uint32_t)units : UINT32_MAX);
+    }
 }
 
 /* Answers. */
@@ -312,8 +324,11 @@ struct admin_space *admin_space_of_servers(struct admin *admin, struct http_requ
 
 struct map_view *admin_space_hold(struct admin_space *space, const char **why)
 {
-    if (!space->watcher.view && !map_watch(space->map, &space->watcher, why)) {
-        return NULL;
+    if (!space->watcher.view) {
+        if (!map_watch(space->map, &space->watcher, why)) {
+            return NULL;
+        }
+        space->watches++;
     }
     if (map_view_is_over(space->watcher.view)) {
         *why = "the space has more entries than view.max_entries";

@@ -35,6 +35,7 @@ struct admin_settings {
     int64_t max_listed;   /* web.max_listed: clients in one answer */
     int64_t max_scanned;  /* web.max_scanned: clients that one search examines */
     int64_t max_searched; /* web.max_searched: bytes of clients that one search examines */
+    int64_t max_lists;    /* web.max_lists: bytes of the lists of game servers that are kept */
     int64_t max_watchers; /* web.max_watchers: concurrent live streams */
     int64_t max_state;    /* web.max_state: bytes of each state in lists and streams */
     int64_t chunk;        /* web.chunk: bytes per chunk of a stream or list */

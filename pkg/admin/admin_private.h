@@ -17,6 +17,7 @@
 struct gameserver;
 struct page;
 struct live;
+struct server_lists;
 
 /* A space in use; its view is kept while it is held. */
 struct admin_space {
@@ -25,6 +26,7 @@ struct admin_space {
     struct map_space *map;
     struct map_watcher watcher;
     size_t holders;
+    uint64_t watches; /* how often a view was taken: another one counts its changes anew */
     struct follower_list readers; /* of the live stream */
 };
 
@@ -37,11 +39,13 @@ struct admin {
     const char *lobby; /* the space of game servers */
     struct page *page;
     struct live *live;
+    struct server_lists *server_lists;
     struct list spaces; /* struct admin_space */
     struct map_nodes *nodes;
-    uint64_t nodes_ms;  /* when they were last requested; 0: never */
-    bool nodes_pending; /* a read is in flight */
-    bool nodes_late;    /* it has taken longer than requests wait */
+    uint64_t nodes_ms;   /* when they were last requested; 0: never */
+    uint64_t nodes_read; /* how often they have been read */
+    bool nodes_pending;  /* a read is in flight */
+    bool nodes_late;     /* it has taken longer than requests wait */
     struct loop_timer *nodes_timer;
     struct list calls;    /* struct api_call: waiting for the front-ends, or the view */
     struct list listings; /* struct listing: being written */
@@ -52,6 +56,9 @@ struct admin {
 bool admin_allows(struct admin *admin, struct http_request *request, enum admin_access access);
 /* The access when either suffices: off only when both are. */
 enum admin_access admin_either(int page, int api);
+/* Charges the client for work, beyond what each request and answer costs. */
+#define ADMIN_SCANNED_PER_UNIT 64 /* entries */
+void admin_charge(const struct http_request *request, size_t units);
 /* stale: adds the header line; the text already has the member (admin_write_stale). */
 void admin_respond_read(struct http_request *request, int status, const struct writer *json,
                         bool stale);

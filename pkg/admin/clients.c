@@ -106,9 +106,11 @@ static bool examine_client(struct clients_page *clients, const struct map_entry 
     return true;
 }
 
+/* Some entries, and FOLD_PIECE bytes of them when they are searched. */
 static bool write_some_clients(struct listing *listing)
 {
     struct clients_page *clients = (struct clients_page *)listing;
+    admin_charge(listing->request, 1 + (clients->is_search ? FOLD_PIECE / 1024 : 0));
     size_t count, at, before = listing->text.len, searched = clients->search.searched;
     struct map_entry *const *entries = map_view_sorted(listing->space->watcher.view, &count);
     at = listing_place_after(entries, count, writer_bytes_written(&clients->after));

@@ -1,29 +1,19 @@
 /*
  * servers: game servers as JSON, for the API and the live stream, and GET /api/v1/servers: the game
  * servers of the lobby's space, with an entity tag, so that repeated requests for an unchanged list
- * are answered in a few bytes.
+ * are answered in a few bytes. server_lists.c writes and keeps the lists.
  *
  * The tag is a hash of the answer: all front-ends return the same tag for the same list. A stale
  * answer has a member that says so, and thus another tag.
  */
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "admin/admin_private.h"
+#include "admin/servers_private.h"
+#include "base/mem.h"
 #include "codec/entry.h"
 #include "codec/lobby_text.h"
 #include "protocol/gameserver/gameserver.h"
-
-#define TAG_DIGITS 40
-
-/* The query's condition for servers that are empty, or full. */
-enum wanted { WANTED_TOO, WANTED_NOT, WANTED_ONLY };
-
-struct filter {
-    struct bytes game; /* data NULL: any */
-    struct bytes protocol;
-    enum wanted empty, full;
-};
 
 /* False when the word is unknown. */
 static bool read_wanted(struct bytes text, enum wanted *wanted)
@@ -49,10 +39,10 @@ static bool read_wanted(struct bytes text, enum wanted *wanted)
     return false;
 }
 
-static bool read_filter(struct http_request *request, struct filter *filter)
+static bool read_filter(struct http_request *request, struct server_filter *filter)
 {
-    *filter = (struct filter){.game = http_request_query(request, "game"),
-                              .protocol = http_request_query(request, "protocol")};
+    *filter = (struct server_filter){.game = http_request_query(request, "game"),
+                                     .protocol = http_request_query(request, "protocol")};
     return read_wanted(http_request_query(request, "empty"), &filter->empty) &&
            read_wanted(http_request_query(request, "full"), &filter->full);
 }
@@ -63,7 +53,7 @@ static bool filter_accepts(enum wanted wanted, bool is)
 }
 
 /* Numbers may be stored as strings: their text is compared. */
-static bool passes_filter(const struct filter *filter, struct gameserver *gameserver)
+static bool passes_filter(const struct server_filter *filter, struct gameserver *gameserver)
 {
     const struct lobby_infos *infos = &gameserver->server.infos;
     struct bytes game = gameserver_text(gameserver, "game"),
@@ -136,51 +126,52 @@ void servers_write(struct json_writer *json, const struct map_entry *entry,
     json_write_object_end(json);
 }
 
-static void write_server_list(struct writer *text, const struct admin *admin,
-                              const struct admin_space *space, const struct filter *filter,
-                              bool stale)
+void servers_write_passing(struct json_writer *json, const struct map_entry *entry,
+                           const struct server_filter *filter, const struct map_nodes *nodes)
 {
-    size_t count;
-    struct map_entry *const *entries = map_view_sorted(space->watcher.view, &count);
-    struct json_writer json = json_writer_over(text);
-    json_write_object_begin(&json);
-    json_write_member(&json, "space", bytes_from_string(map_space_name(space->map)));
-    admin_write_stale(&json, stale);
-    json_write_name(&json, "servers");
-    json_write_array_begin(&json);
-    for (size_t i = 0; i < count; i++) {
-        struct gameserver gameserver;
-        if (!gameserver_read(entries[i], &gameserver)) {
-            continue;
-        }
-        if (passes_filter(filter, &gameserver)) {
-            servers_write(&json, entries[i], &gameserver, admin->nodes);
-        }
-        gameserver_free(&gameserver);
+    struct gameserver gameserver;
+    if (!gameserver_read(entry, &gameserver)) {
+        return;
     }
-    json_write_array_end(&json);
-    json_write_object_end(&json);
-    writer_u8(text, '\n');
+    if (passes_filter(filter, &gameserver)) {
+        servers_write(json, entry, &gameserver, nodes);
+    }
+    gameserver_free(&gameserver);
+}
+
+static struct bytes copy_bytes(struct bytes text)
+{
+    return text.len > 0 ? (struct bytes){mem_dup(text.data, text.len), text.len}
+                        : (struct bytes){NULL, 0};
+}
+
+void servers_copy_filter(struct server_filter *copy, const struct server_filter *filter)
+{
+    *copy = *filter;
+    copy->game = copy_bytes(filter->game);
+    copy->protocol = copy_bytes(filter->protocol);
+}
+
+void servers_free_filter(struct server_filter *copy)
+{
+    free((void *)copy->game.data);
+    free((void *)copy->protocol.data);
+    *copy = (struct server_filter){0};
+}
+
+bool servers_same_filter(const struct server_filter *a, const struct server_filter *b)
+{
+    return bytes_equal(a->game, b->game) && bytes_equal(a->protocol, b->protocol) &&
+           a->empty == b->empty && a->full == b->full;
 }
 
 void servers_answer(struct admin *admin, struct http_request *request, struct admin_space *space,
                     bool stale)
 {
-    struct filter filter;
-    struct writer text = {0};
-    char tag[ADMIN_TAG_SIZE(TAG_DIGITS)], headers[128];
+    struct server_filter filter;
     if (!read_filter(request, &filter)) {
         admin_respond_error(request, 400, "empty and full: true, false or only is expected");
         return;
     }
-    write_server_list(&text, admin, space, &filter, stale);
-    admin_write_tag(writer_bytes_written(&text), TAG_DIGITS, tag);
-    snprintf(headers, sizeof headers, "ETag: %s\r\nCache-Control: no-cache\r\n%s", tag,
-             admin_stale_header(stale));
-    if (admin_has_tag(http_request_header(request, "If-None-Match"), tag)) {
-        http_respond(request, 304, NULL, headers, (struct bytes){0});
-    } else {
-        http_respond(request, 200, JSON_TYPE, headers, writer_bytes_written(&text));
-    }
-    writer_free(&text);
+    server_lists_answer(admin->server_lists, request, space, &filter, stale);
 }

@@ -41,6 +41,8 @@ static const struct config_setting table[] = {
         "Clients that one search request examines."),
     WEB(max_searched, CONFIG_SIZE, "4MiB", 0, 1, 1LL << 40, NULL, NULL,
         "Bytes of clients that one search request examines."),
+    WEB(max_lists, CONFIG_SIZE, "32MiB", 0, 0, 1LL << 40, NULL, NULL,
+        "Bytes of the lists of game servers that are kept, and that clients have not read yet."),
     WEB(max_watchers, CONFIG_INT, "100", 0, 0, 100000, NULL, NULL,
         "Concurrent live streams, one for each open page."),
     WEB(max_state, CONFIG_SIZE, "1KiB", 0, 0, 1 << 20, NULL, NULL,

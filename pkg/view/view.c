@@ -257,6 +257,7 @@ void view_mark_changed(struct map_entry *entry)
 
 void view_mark_owner_changed(struct map_entry *entry)
 {
+    entry->view->owner_generation++;
     if (entry->change_list) {
         return;
     }
@@ -330,6 +331,11 @@ size_t map_view_size(const struct map_view *view)
 uint64_t map_view_generation(const struct map_view *view)
 {
     return view->generation;
+}
+
+uint64_t map_view_owner_generation(const struct map_view *view)
+{
+    return view->owner_generation;
 }
 
 struct bytes map_entry_id(const struct map_entry *entry)

@@ -151,6 +151,8 @@ size_t map_view_count(const struct map_view *view);
 size_t map_view_size(const struct map_view *view);
 /* Counts the changes of the contents: equal numbers mean equal contents. */
 uint64_t map_view_generation(const struct map_view *view);
+/* The same of the fields of the connection (owner_changed). */
+uint64_t map_view_owner_generation(const struct map_view *view);
 /* All entries in byte order of their ids; valid until the next event-loop iteration. */
 struct map_entry *const *map_view_sorted(struct map_view *view, size_t *count);
 struct map_entry *map_view_find(const struct map_view *view, struct bytes id);

@@ -155,6 +155,7 @@ struct map_view {
     bool in_iteration;           /* there are some */
     size_t size;
     uint64_t generation;
+    uint64_t owner_generation;
     bool live; /* each part has been complete at least once, and the watchers know */
     struct list watchers;
     struct list reads;

@@ -1,9 +1,11 @@
 """What one address asks of the API must hold up nobody: searches, lists that nobody reads, requests sent ahead."""
+import json
 import socket
 import threading
 
 from harness import Original2013, Versioned
 from harness.abuse import ATTACKER, Watch
+from harness.lobby import LISTEN, Game, settings
 
 ENTRY = 65536  # bytes of a state, tracker.max_state
 
@@ -81,3 +83,36 @@ def test_lists_that_nobody_reads(t):
     assert watch.grown() < 32 << 20, watch.grown()
     for connection in connections:
         connection.close()
+
+
+def test_lists_of_servers_sent_ahead(t):
+    """4,000 conditional requests for a list cost it once."""
+    frontend = t.frontend(t.redis(), listen=LISTEN, settings=settings(verify="off"))
+    for _ in range(8):
+        t.connect(frontend, Game, kind="lobby-servers").be_listed(game="gltron", motto="m" * 400)
+    t.wait_until(lambda: len(json.loads(frontend.http("/api/v1/servers")[2])["servers"]) == 8)
+    one = b"GET /api/v1/servers HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: *\r\n\r\n"
+    last = b"GET /api/v1/servers HTTP/1.0\r\n\r\n"
+    watch = Watch(t, frontend)
+    connections = [ask(frontend, one * 200 + last) for _ in range(20)]
+    for connection in connections:
+        with connection:
+            answer = read_all(connection)
+        assert answer.count(b"HTTP/1.1 304 ") == 200 and answer.count(b"HTTP/1.1 200 ") == 1
+        assert answer.count(b"ETag: ") == 201 and len(json.loads(answer[answer.index(b"{"):])["servers"]) == 8
+    watch.stop().check()
+
+
+def test_lists_of_servers_that_are_too_large_to_keep(t):
+    """They are written for each request, in chunks and without a tag."""
+    frontend = t.frontend(t.redis(), listen=LISTEN,
+                          settings=settings(verify="off", **{"web.chunk": "1KiB", "web.max_lists": "2KiB"}))
+    games = [t.connect(frontend, Game, kind="lobby-servers") for _ in range(24)]
+    for game in games:
+        game.be_listed(game="gltron", motto="m" * 400)
+    t.wait_until(lambda: len(json.loads(frontend.http("/api/v1/servers")[2])["servers"]) == 24)
+    status, headers, whole = frontend.http("/api/v1/servers")
+    assert status == 200 and "ETag" not in headers and headers["Transfer-Encoding"] == "chunked", headers
+    assert [server["id"] for server in json.loads(whole)["servers"]] == sorted(game.id for game in games)
+    status, headers, small = frontend.http("/api/v1/servers?game=other")
+    assert status == 200 and int(headers["Content-Length"]) == len(small) and headers["ETag"], headers

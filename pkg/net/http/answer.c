@@ -15,6 +15,14 @@ static bool is_head(const struct http_request *request)
     return bytes_equal(http_reader_method(&request->reader), BYTES_LITERAL("HEAD"));
 }
 
+/* One unit for each KiB (docs/configuration.md, the costs). */
+static void charge_body(const struct http_request *request, size_t len)
+{
+    if (len >= 1024) {
+        conn_charge(request->conn, (uint32_t)(len / 1024));
+    }
+}
+
 /* length: a header line for the body's length, or how it is delimited; or "". */
 static void write_answer_head(struct writer *to, int status, const char *length,
                               const char *content_type, const char *headers, bool keeps_alive)
@@ -48,6 +56,9 @@ void http_answer_send(struct http_request *request, int status, const char *cont
     conn_send(request->conn, writer_bytes_written(&answer));
     if (sends_body && shared) {
         conn_send_frame(request->conn, shared);
+    }
+    if (sends_body) {
+        charge_body(request, body.len);
     }
     writer_free(&answer);
 }
@@ -117,6 +128,7 @@ void http_stream_send(struct http_request *request, struct bytes bytes)
     if (!request->conn || is_head(request) || bytes.len == 0) {
         return;
     }
+    charge_body(request, bytes.len);
     if (!sends_chunks(request)) {
         conn_send(request->conn, bytes);
         return;

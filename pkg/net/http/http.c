@@ -18,6 +18,7 @@
 #include "net/http/request_private.h"
 #include "net/transport.h"
 
+#define REQUEST_UNITS 2 /* conn_charge; an answer's size comes to it */
 /* Input that may follow a request's head while it is being answered. */
 #define INPUT_AHEAD 131072
 
@@ -207,6 +208,7 @@ static void dispatch_request(struct http_request *request)
 {
     metrics_add(METRIC_HTTP_REQUESTS, 1);
     http_request_move(request, HTTP_ANSWERING);
+    conn_charge(request->conn, REQUEST_UNITS);
     if (!is_upgraded(request)) {
         route_request(request);
     }
