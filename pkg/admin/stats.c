@@ -145,6 +145,10 @@ void stats_write(struct json_writer *json, struct admin *admin, const struct adm
     write_stat(json, "received_bytes", metrics_get(METRIC_BYTES_IN));
     write_stat(json, "sent_bytes", metrics_get(METRIC_BYTES_OUT));
     write_stat(json, "memory", resident_bytes());
+    write_stat(json, "redis_memory", metrics_get(METRIC_REDIS_MEMORY_USED));
+    write_stat(json, "redis_maxmemory", metrics_get(METRIC_REDIS_MEMORY_MAX));
+    json_write_name(json, "redis_full");
+    json_write_boolean(json, map_is_full(admin->map));
     write_stat(json, "cpu_us", (int64_t)clock_cpu_us());
     json_write_object_end(json);
 }

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "map/feature_private.h"
 #include "map/map_private.h"
+#include "map/memory_private.h"
 #include "map/needs_private.h"
 #include "map/node_private.h"
 #include "map/op_private.h"
@@ -144,6 +145,7 @@ static void on_up(void *arg, const char *run_id)
     metrics_set(METRIC_REDIS_UP, 1);
     check_counts(map);
     needs_link_up(map->needs);
+    memory_link_up(map->memory);
 }
 
 static void on_map_link_down(void *arg)
@@ -295,6 +297,7 @@ struct map *map_create(struct loop *loop, const char *name, const struct map_set
     map->subscriber = redis_store_events(map->store);
     map->shared = shared_create(map);
     map->needs = needs_create(map);
+    map->memory = memory_create(map);
     map->channels = channels_create(loop, &map->subscriber);
     map->waits = waits_create(map);
     map->node_channel = node_create(map);
@@ -331,6 +334,7 @@ void map_destroy(struct map **map_pointer)
     }
     waits_destroy(&map->waits);
     channels_destroy(&map->channels);
+    memory_destroy(&map->memory);
     needs_destroy(&map->needs);
     shared_destroy(&map->shared);
     loop_pending_set_destroy(&map->pending_ops);

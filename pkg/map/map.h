@@ -51,6 +51,7 @@ struct map_settings {
     int64_t close_memory_max;  /* map.close_memory_max of these */
     struct view_settings view; /* view.* */
     int64_t offline_delay;     /* presence.offline_delay, ms */
+    int64_t room_max_rooms;    /* room.max_rooms, of a space */
     int64_t presence_max_per_address; /* presence.max_per_address, bytes */
     int64_t presence_max_total;       /* presence.max_total, bytes */
     int64_t presence_reread; /* presence.reread: ms within which all watched users are read again */
@@ -133,6 +134,8 @@ const char *map_node_name(const struct map *map);
 /* End to end: both links are up, every partition has been answered, and a nonce came back in the
  * last 3 s. why (may be NULL) gets a text when not, valid until the next call. */
 bool map_is_ready(const struct map *map, const char **why);
+/* Redis's memory is nearly full (redis.memory_limit): nothing new is stored. */
+bool map_is_full(const struct map *map);
 /* When Redis last answered what renews leases (hello, sweeps); the loop's clock. */
 struct map_contact {
     uint64_t answered_ms; /* for any partition; 0: none yet */

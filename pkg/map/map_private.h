@@ -63,6 +63,7 @@ struct map {
     struct map_space *spaces;
     struct node *node_channel;
     struct needs *needs;
+    struct map_memory *memory;
     struct channels *channels;
     struct waits *waits;
     struct added_feature {

@@ -154,13 +154,10 @@ static void free_op(struct op *op)
 static void count_result(enum map_result result)
 {
     static const enum metric metrics[] = {
-        [MAP_OK] = METRIC_WRITES_OK,
-        [MAP_STALE] = METRIC_WRITES_STALE,
-        [MAP_OWNED] = METRIC_WRITES_OWNED,
-        [MAP_MISSING] = METRIC_WRITES_OK,
-        [MAP_TAKEN] = METRIC_WRITES_TAKEN,
-        [MAP_LIMIT] = METRIC_WRITES_LIMIT,
-        [MAP_DEADLINE] = METRIC_WRITES_DEADLINE,
+        [MAP_OK] = METRIC_WRITES_OK,           [MAP_STALE] = METRIC_WRITES_STALE,
+        [MAP_OWNED] = METRIC_WRITES_OWNED,     [MAP_MISSING] = METRIC_WRITES_OK,
+        [MAP_TAKEN] = METRIC_WRITES_TAKEN,     [MAP_LIMIT] = METRIC_WRITES_LIMIT,
+        [MAP_FULL] = METRIC_WRITES_FULL,       [MAP_DEADLINE] = METRIC_WRITES_DEADLINE,
         [MAP_REFUSED] = METRIC_WRITES_REFUSED,
     };
     metrics_add(metrics[result], 1);

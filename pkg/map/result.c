@@ -116,18 +116,18 @@ static void take_crashed(struct op *op, struct bytes owner)
     }
 }
 
-/* "limit" and "type": it cannot be stored as things are. */
-static void take_refusal(struct op *op, bool wrong_type)
+/* "limit", "full" and "type": it cannot be stored as things are. */
+static void take_refusal(struct op *op, enum map_result result)
 {
     static struct log_limit limit = {.burst = 5};
-    if (wrong_type) {
+    if (result == MAP_REFUSED) {
         log_limited(LOG_ERROR, &limit, "redis_key_wrong_type", LOG_BYTES("id", op_id(op)),
                     LOG_STRING("prefix", op->partition->prefix));
     }
     if (op->type->on_refused) {
         op->type->on_refused(op);
     }
-    op_finish(op, wrong_type ? MAP_REFUSED : MAP_LIMIT, 0);
+    op_finish(op, result, 0);
 }
 
 /* What sweeps asked for, they ask for again. */
@@ -159,9 +159,11 @@ void result_take(struct op *op, struct bytes line, struct cursor *bodies)
     } else if (bytes_equal(word, BYTES_LITERAL("taken"))) {
         take_taken(op, bytes_equal(rest, BYTES_LITERAL("id")));
     } else if (bytes_equal(word, BYTES_LITERAL("limit"))) {
-        take_refusal(op, false);
+        take_refusal(op, MAP_LIMIT);
+    } else if (bytes_equal(word, BYTES_LITERAL("full"))) {
+        take_refusal(op, MAP_FULL);
     } else if (bytes_equal(word, BYTES_LITERAL("type"))) {
-        take_refusal(op, true);
+        take_refusal(op, MAP_REFUSED);
     } else if (bytes_equal(word, BYTES_LITERAL("waits"))) {
         take_undecided(op);
     } else {

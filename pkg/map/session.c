@@ -24,8 +24,8 @@
 
 const char *map_result_name(enum map_result result)
 {
-    static const char *const names[] = {"ok",      "stale", "owned",    "taken",
-                                        "missing", "limit", "deadline", "refused"};
+    static const char *const names[] = {"ok",    "stale", "owned",    "taken",  "missing",
+                                        "limit", "full",  "deadline", "refused"};
     return names[result];
 }
 

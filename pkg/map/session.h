@@ -31,6 +31,7 @@ enum map_result {
     MAP_TAKEN,   /* the new id is the name of an online user, or the user's name is an entry's id */
     MAP_MISSING, /* close: there is no such entry */
     MAP_LIMIT,   /* the space or the session has as many entries as allowed */
+    MAP_FULL,    /* Redis's memory is nearly full, and something new was to be stored */
     MAP_DEADLINE, /* Redis did not answer in time: what happened is unknown, the state is kept */
     MAP_REFUSED   /* Redis refuses writes (read-only, out of memory, ...), or the key's type */
 };

@@ -125,6 +125,9 @@ static const struct config_setting settings[] = {
     MAP_SETTING("room.max_members", CONFIG_INT, room_max_members, "10000", .min = 1, .max = 1000000,
                 .flags = CONFIG_RELOADABLE | CONFIG_SHARED,
                 .help = "Most members of a room, counted in connections."),
+    MAP_SETTING("room.max_rooms", CONFIG_INT, room_max_rooms, "100000", .min = 1, .max = 1000000000,
+                .flags = CONFIG_RELOADABLE | CONFIG_SHARED,
+                .help = "Most rooms of a space; joining another one is refused."),
     MAP_SETTING("room.max_buffered", CONFIG_SIZE, room_max_buffered, "4MiB", .min = 65536,
                 .max = 1 << 30, .flags = CONFIG_RELOADABLE,
                 .help = "Most bytes of a room's messages kept while the room is being read; beyond "

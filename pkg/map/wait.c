@@ -70,6 +70,7 @@ static void count_relayed(enum map_result result)
     static const enum metric metrics[] = {[MAP_OK] = METRIC_RELAYED_OK,
                                           [MAP_MISSING] = METRIC_RELAYED_MISSING,
                                           [MAP_LIMIT] = METRIC_RELAYED_LIMIT,
+                                          [MAP_FULL] = METRIC_RELAYED_LIMIT,
                                           [MAP_DEADLINE] = METRIC_RELAYED_DEADLINE,
                                           [MAP_REFUSED] = METRIC_RELAYED_REFUSED};
     metrics_add(metrics[result], 1);

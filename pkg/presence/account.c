@@ -171,6 +171,9 @@ const char *presence_refuses(const struct presence_set *set, const struct presen
     struct map *map = map_space_map(set->space);
     const struct map_settings *settings = map_settings_of(map);
     const struct presences *presences = presences_of(map);
+    if (map_is_full(map)) {
+        return "the memory of Redis is nearly full";
+    }
     if (account && account->bytes + cost > (uint64_t)settings->presence_max_per_address) {
         metrics_add(METRIC_WATCHES_LIMIT_ADDRESS, 1);
         return "the subscriptions of your address take as much memory as allowed";

@@ -215,7 +215,13 @@ void invite_user(struct map_session *session, const struct invite_sender *sender
 {
     struct map_space *space = map_session_space(session);
     uint64_t number;
-    if (wait_begin(map_space_map(space), session, invitation.len, done, arg, &number)) {
+    struct map *map = map_space_map(space);
+    if (!wait_begin(map, session, invitation.len, done, arg, &number)) {
+        return;
+    }
+    if (map_is_full(map)) {
+        wait_settle(map, number, MAP_FULL);
+    } else {
         store_invitation(space, number, sender, user, invitation);
     }
 }

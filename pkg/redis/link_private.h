@@ -164,8 +164,6 @@ void redis_link_handshake(struct redis_link *link);
 void redis_link_handshake_timer(struct redis_link *link);
 /* Reads the run id and the role again, and asks for admission again. */
 void redis_link_identify_again(struct redis_link *link);
-/* A value of INFO's "name:value\r\n" lines; empty when it is missing. */
-struct bytes redis_info_value(struct bytes info, const char *name);
 /* Whether a command is not available: the user may not call it, it was renamed, or a proxy does not
  * know it. Optional commands are then skipped. */
 bool redis_is_withheld(enum redis_status status, const struct redis_reply *reply);

@@ -39,6 +39,8 @@ struct redis_settings {
     int64_t backoff;         /* redis.backoff: first reconnect delay; doubled each time */
     int64_t backoff_max;     /* redis.backoff_max */
     int64_t role_interval;   /* redis.role_interval between two checks of the server's role */
+    int64_t memory_interval; /* redis.memory_interval between two looks at its memory (the map's) */
+    int64_t memory_limit;    /* redis.memory_limit: percent of maxmemory; 0: none (the map's) */
     int64_t inflight;        /* redis.inflight: batches in flight per partition (the map's) */
     int64_t max_reply;       /* redis.max_reply: bytes, 0: no limit */
     char *tls_ca;            /* redis.tls_ca, empty: the system's */
@@ -109,6 +111,8 @@ enum redis_refusal {
 enum redis_refusal redis_refusal_of(const struct redis_reply *reply);
 const char *redis_refusal_name(enum redis_refusal refusal);
 const char *redis_status_name(enum redis_status status);
+/* A value of INFO's "name:value\r\n" lines; empty when it is missing. */
+struct bytes redis_info_value(struct bytes info, const char *name);
 
 typedef void (*redis_callback)(void *arg, enum redis_status status,
                                const struct redis_reply *reply);

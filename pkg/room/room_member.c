@@ -213,7 +213,7 @@ void room_member_join(struct member *member)
     member->joins++;
     member->sent = true;
     room_op_join(session, room_name(member->public.room), member_device_id(member), user_of(member),
-                 member->number, on_join_answered, request);
+                 member->number, member->public.active, on_join_answered, request);
 }
 
 void room_member_join_soon(struct member *member)

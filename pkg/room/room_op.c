@@ -34,14 +34,40 @@ static void add_behind_member(struct arguments *to, const struct op *op)
     arguments_add(to, (struct bytes){state.data + own->member_len, state.len - own->member_len});
 }
 
-static void encode_join(struct arguments *to, const struct op *op)
+/* Whether the room may be created: apply.lua. */
+static void add_rooms_limit(struct arguments *to, const struct op *op, const struct map *map)
+{
+    if (map_is_full(map)) {
+        arguments_add(to, BYTES_LITERAL("full"));
+    } else {
+        arguments_add_number(
+            to, partition_share_of(op_partition(op), map_settings_of(map)->room_max_rooms));
+    }
+}
+
+static void encode_member(struct arguments *to, const struct op *op, bool returns)
 {
     const struct room_op *own = op_data(op);
     struct map *map = map_space_map(partition_space(op_partition(op)));
     add_member_id(to, op);
     add_behind_member(to, op);
     arguments_add_number(to, (uint64_t)map_settings_of(map)->room_max_members);
+    if (returns) {
+        arguments_add(to, BYTES_LITERAL("any"));
+    } else {
+        add_rooms_limit(to, op, map);
+    }
     arguments_add_number(to, own->number);
+}
+
+static void encode_join(struct arguments *to, const struct op *op)
+{
+    encode_member(to, op, false);
+}
+
+static void encode_return(struct arguments *to, const struct op *op)
+{
+    encode_member(to, op, true);
 }
 
 static void encode_leave(struct arguments *to, const struct op *op)
@@ -65,6 +91,7 @@ static void encode_evict_member(struct arguments *to, const struct op *op)
 }
 
 static const struct op_type join_type = {.name = "join", .key = "room:", .encode = encode_join};
+static const struct op_type return_type = {.name = "join", .key = "room:", .encode = encode_return};
 /* Still wanted when its caller has stopped waiting. */
 static const struct op_type leave_type = {
     .name = "leave", .key = "room:", .outlives = true, .encode = encode_leave};
@@ -116,9 +143,10 @@ static void submit_room_op(struct map_session *session, const struct op_type *ty
 }
 
 void room_op_join(struct map_session *session, struct bytes room, struct bytes id,
-                  struct bytes user, uint64_t number, map_done done, void *arg)
+                  struct bytes user, uint64_t number, bool returns, map_done done, void *arg)
 {
-    submit_room_op(session, &join_type, user.len > 0 ? room : user, id, user, number, done, arg);
+    submit_room_op(session, returns ? &return_type : &join_type, user.len > 0 ? room : user, id,
+                   user, number, done, arg);
 }
 
 void room_op_leave(struct map_space *space, struct map_session *session, struct bytes room,

@@ -21,9 +21,10 @@ bool room_read_member(struct bytes text, struct bytes *id, struct bytes *room);
  * over all that is asked for an id in a room, so that sending it again is harmless: what Redis has
  * seen, or something newer, is not done again. */
 /* done's version is the room's last seq: that of the joining, unless it was a member already. Then
- * nothing is published, and the number stays; so joining again has the number of the first. */
+ * nothing is published, and the number stays; so joining again has the number of the first.
+ * returns: it was a member, so the room may be created again however many there are. */
 void room_op_join(struct map_session *session, struct bytes room, struct bytes id,
-                  struct bytes user, uint64_t number, map_done done, void *arg);
+                  struct bytes user, uint64_t number, bool returns, map_done done, void *arg);
 /* The session may be NULL, and then done is not called. */
 void room_op_leave(struct map_space *space, struct map_session *session, struct bytes room,
                    struct bytes id, uint64_t number, map_done done, void *arg);

@@ -100,6 +100,8 @@ static void fail_listing(struct game *game, enum map_result result)
                        "another connection has this address and port");
     } else if (result == MAP_LIMIT) {
         lobby_end_with(game->session, LOBBY_CODE_FULL, "the list is full");
+    } else if (result == MAP_FULL) {
+        lobby_end_with(game->session, LOBBY_CODE_FULL, "the memory of Redis is nearly full");
     } else {
         lobby_end_with(game->session, LOBBY_CODE_UNAVAILABLE, "the map does not answer");
     }

@@ -136,6 +136,8 @@ static const char *open_failure_text(enum map_result result)
     switch (result) {
     case MAP_LIMIT:
         return "the space is full";
+    case MAP_FULL:
+        return "the memory of Redis is nearly full";
     case MAP_DEADLINE:
         return "the map does not answer";
     case MAP_REFUSED:

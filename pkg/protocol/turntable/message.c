@@ -41,11 +41,13 @@ void turntable_send_result(struct turntable_session *session, enum map_result re
         [MAP_TAKEN] = "the name is taken",
         [MAP_MISSING] = "it does not exist",
         [MAP_LIMIT] = "the limit is reached",
+        [MAP_FULL] = "the memory of Redis is nearly full",
         [MAP_DEADLINE] = "the map did not answer in time",
         [MAP_REFUSED] = "the map refuses it",
     };
-    enum turntable_code code =
-        result == MAP_LIMIT ? TURNTABLE_CODE_LIMIT : TURNTABLE_CODE_UNAVAILABLE;
+    enum turntable_code code = result == MAP_LIMIT || result == MAP_FULL
+                                   ? TURNTABLE_CODE_LIMIT
+                                   : TURNTABLE_CODE_UNAVAILABLE;
     char *why = mem_format("%s: %s", what, reasons[result]);
     turntable_send_error(session, code, why, command);
     free(why);

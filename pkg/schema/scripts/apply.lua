@@ -21,7 +21,8 @@
 --       as a front-end does not know which user an entry belongs to: user:<user>, members:<node>,
 --       registered; channels from that of events: presence:<name>, room:<name>.
 -- ARGV  1 epoch  2 node  3 link (number)  4 previous batch (number)  5 batch (number)
---       6 limits: "<client ttl ms> <grace ms> <maximum of entries> <offline delay ms>"
+--       6 limits: "<client ttl ms> <grace ms> <maximum of entries> <offline delay ms> <1: Redis's
+--         memory is nearly full, so nothing new is stored; 0>"
 --       then per operation:
 --         update  session version state
 --         open    session n {field value}      (n strings)
@@ -43,7 +44,8 @@
 --         unregister
 --         probe
 --         probe_soon
---         join    member user maximum number    (maximum: of the room's members)
+--         join    member user maximum rooms number    (maximum: of the room's members; rooms: of the
+--                  partition's, "full": there may be no new room, or "any": it was a member before)
 --         leave   member number
 --         evict_member member node    (the member's, whose lease has ended)
 --         publish member number message
@@ -58,7 +60,7 @@
 --       "epoch", "link", "lease" (call hello again) or "order" (an earlier batch is missing).
 --   lines: "ok ended <since> <session> <version>" of a closed entry; else "ok [version]", "stale",
 --          "owned <node> <lease end>", "dead <node>" (orphan_node first), "missing", "exists",
---          "limit", "type", "waits"; "taken id" (the new entry's id is a present user's), "taken user"
+--          "limit", "full" (nothing new is stored), "type", "waits"; "taken id" (the new entry's id is a present user's), "taken user"
 --          (the user of the new device has the id of an entry); of join "ok <seq>"; of probe
 --          "ok <number>"; "held <node> <lease end>" (the client may adopt it once its connection
 --          there is closed); of resume "ok <version> <length>": after the last line follow, for each
@@ -66,7 +68,7 @@
 --
 -- Takes: call, now, integer (prelude.lua).
 -- Gives: head, nodes, deadlines, mine, events, epoch, node, link, h (of head), revision, entries,
---        in_recovery, is_newer, LARGEST, ttl, grace, max_entries, offline_delay, prefix, channels.
+--        in_recovery, is_newer, LARGEST, ttl, grace, max_entries, offline_delay, is_full, prefix, channels.
 local head, nodes, deadlines, mine, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local epoch, node, link = ARGV[1], ARGV[2], ARGV[3]
 
@@ -126,7 +128,9 @@ end
 local done = apply_updates()
 if done then return done end
 
-local ttl, grace, max_entries, offline_delay = string.match(ARGV[6], '^(%d+) (%d+) (%d+) (%d+)$')
+local ttl, grace, max_entries, offline_delay, is_full =
+    string.match(ARGV[6], '^(%d+) (%d+) (%d+) (%d+) (%d)$')
+is_full = is_full == '1'
 grace, max_entries, offline_delay = tonumber(grace), tonumber(max_entries), tonumber(offline_delay)
 local prefix = string.sub(head, 1, #head - 4)
 local channels = string.sub(events, 1, #events - 6)

@@ -40,16 +40,17 @@ end
 local function is_listed(op) return is_listed_in(op.index, op.id) end
 local registered = prefix .. 'registered'
 -- Counts a new entry. Whatever an expired entry of its id has left is already counted, so the new one
--- fits even a full space. Returns false, with nothing changed, when the space is full.
+-- fits even a full space. Returns nil; or the line of the refusal, with nothing changed.
 local function reserve_entry(op, k)
     local was_registered = k[ABSENT] and call('ZSCORE', registered, op.id)
     local was_listed = k[ABSENT] and not k.awaits_reopen and is_listed(op)
     local due = k[ABSENT] and (k.awaits_reopen or call('ZSCORE', deadlines, 'c:' .. op.id))
     local left = (was_registered and 1 or 0) + (was_listed and 1 or 0) + (due and 1 or 0)
-    if left == 0 and entries >= max_entries then return false end
+    if left == 0 and is_full and not op.restores then return 'full' end
+    if left == 0 and entries >= max_entries then return 'limit' end
     entries, k[ABSENT] = entries - left + 1, nil
     op.was_registered, op.was_listed, op.had_deadline = was_registered, was_listed, due
-    return true
+    return nil
 end
 -- The other front-end whose index has the same id, or nil; one with a lease comes first. After Redis
 -- was restored to an older state, or a TTL expired, several indexes may have an id for a while. It is

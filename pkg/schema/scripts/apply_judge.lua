@@ -77,9 +77,8 @@ end
 
 local function assign_entry(op, k, how, version)
     if how == 'open' then
-        local taken = find_name_conflict(op)
-        if taken then return taken end
-        if not reserve_entry(op, k) then return 'limit' end
+        local refusal = find_name_conflict(op) or reserve_entry(op, k)
+        if refusal then return refusal end
     end
     if op.user then new_users[op.user] = true end
     op.action, op.new_version, op.was_registered = how, version, op.was_registered or is_registered(op, k)
@@ -177,6 +176,7 @@ end
 function judge.restore(op, k)
     local wanted = op.version
     if not k[NODE] then
+        op.restores = true
         local result = assign_entry(op, k, 'open', wanted)
         return string.sub(result, 1, 6) == 'taken ' and 'owned - 0' or result
     end

@@ -58,7 +58,7 @@ local function read_member(op, kind)
 end
 function read.join(op)
     read_member(op, 'join')
-    op.user, op.max_members, op.number = next_arg(), tonumber(next_arg()), next_arg()
+    op.user, op.max_members, op.rooms, op.number = next_arg(), tonumber(next_arg()), next_arg(), next_arg()
 end
 function read.leave(op) read_member(op, 'leave') op.number = next_arg() end
 function read.evict_member(op) read_member(op, 'evict_member') op.other = next_arg() end

@@ -102,7 +102,8 @@ function judge.register(op, k)
         if not op.restores then op.write = write_changes end
         return 'ok'
     end
-    if not reserve_entry(op, k) then return 'limit' end
+    local refusal = reserve_entry(op, k)
+    if refusal then return refusal end
     op.write = write_registration
     k[SESSION], k[VERSION], k[NODE], k[STATE], k[REGISTERED] = NO_SESSION, '0', '', nil, true
     return 'ok'

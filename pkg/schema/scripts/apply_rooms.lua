@@ -3,7 +3,8 @@
 -- A room is a hash with `.members`; `.born`, which distinguishes rooms that had the name one after the
 -- other; `.seq`, the number of its last message; for each member `m:<id>` = "<node> <number of its
 -- last message> <user>"; and `u:<user>`, how many of the user's devices are members. `members:<node>`
--- lists "<id> <room>" of the members at a front-end, with their users.
+-- lists "<id> <room>" of the members at a front-end, with their users. `open_rooms` (HASH) has the
+-- names of the rooms, to count them; releases that do not know it leave names of closed rooms there.
 --
 -- Takes: from apply.lua, apply_entries.lua and apply_read.lua.
 -- Gives: load_room, judge_room, write_rooms, born.
@@ -56,6 +57,29 @@ local function count_user_devices(r, user, by)
     return integer(n)
 end
 
+local open_rooms = prefix .. 'open_rooms'
+local room_count, closed_rooms
+-- Counts a new room. nil, or the line of the refusal. When the limit is reached, some of the names are
+-- checked, so that those of closed rooms do not fill it.
+local function reserve_room(op)
+    if op.rooms == 'any' then return nil end
+    if op.rooms == 'full' then return 'full' end
+    room_count = room_count or call('HLEN', open_rooms)
+    if room_count >= tonumber(op.rooms) and not closed_rooms then
+        closed_rooms = {}
+        for _, name in ipairs(call('HRANDFIELD', open_rooms, 20)) do
+            if redis.pcall('HEXISTS', prefix .. 'room:' .. name, '.members') == 0 then
+                closed_rooms[#closed_rooms + 1] = name
+                index_changes[#index_changes + 1] = {'HDEL', open_rooms, name}
+                room_count = room_count - 1
+            end
+        end
+    end
+    if room_count >= tonumber(op.rooms) then return 'limit' end
+    room_count = room_count + 1
+    return nil
+end
+
 local judge_room = {}
 
 function judge_room.join(op, r)
@@ -71,6 +95,9 @@ function judge_room.join(op, r)
     end
     if r.members >= op.max_members then return 'limit' end
     if r.members == 0 then
+        local refusal = reserve_room(op)
+        if refusal then return refusal end
+        r.is_new = true
         born = (born or tonumber(call('HGET', head, 'rooms') or 0)) + 1
         r.born, r.seq = integer(born), 0
     end
@@ -121,9 +148,12 @@ end
 -- Writes the rooms, and publishes their messages in order.
 local function write_room(r)
     r.name = string.sub(r.key, #prefix + 1) -- room:<name>
+    local name_only = string.sub(r.name, #'room:' + 1)
     if r.members <= 0 then
         call('DEL', r.key)
+        call('HDEL', open_rooms, name_only)
     else
+        if r.is_new then call('HSET', open_rooms, name_only, r.born) end
         call('HSET', r.key, '.members', integer(r.members), '.born', r.born, '.seq', integer(r.seq))
         for name in pairs(r.changed) do
             local value = r.known[name]

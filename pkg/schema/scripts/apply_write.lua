@@ -14,7 +14,7 @@ while at <= #ARGV do
     ops[total] = op
     if op.room then
         local r = load_room(op)
-        results[total] = r.wrong and 'type' or judge_room[op.room](op, r)
+        results[total] = r.has_wrong_type and 'type' or judge_room[op.room](op, r)
     elseif kind == 'offline' then
         results[total] = judge.offline(op)
     else

@@ -225,7 +225,7 @@ static void test_who_is_a_member_already_enters(void **state)
     guest_come(hotel, &bob, 0, "1:bob");
     guest_join(hotel, &bob, "lobby");
     room_op_join(ann.client.session, BYTES_LITERAL("lobby"), bytes_from_string(ann.client.id),
-                 BYTES_LITERAL("1:ann"), 1, on_joined_before, &joined);
+                 BYTES_LITERAL("1:ann"), 1, false, on_joined_before, &joined);
     WAIT_UNTIL(world, joined && guest_received_last(&bob, "+1:ann;"));
     guest_join(hotel, &ann, "lobby");
     assert_true(guest_received(&ann, "*1:ann,1:bob;"));

@@ -94,7 +94,7 @@ static enum map_result join(struct world *world, struct client *client, const ch
                             const char *user)
 {
     unsigned answers = client->answers;
-    room_op_join(client->session, ROOM, bytes_from_string(id), bytes_from_string(user), 0,
+    room_op_join(client->session, ROOM, bytes_from_string(id), bytes_from_string(user), 0, false,
                  client_done, client);
     WAIT_UNTIL(world, client->answers > answers);
     return client->result;
@@ -189,7 +189,8 @@ static void test_a_leaving_does_not_undo_a_later_joining(void **state)
     client_connect(&one, &world->fronts[0]);
     assert_int_equal(join(world, &one, "a", "1:x"), MAP_OK);
     ask_leave(&one, 2);
-    room_op_join(one.session, ROOM, BYTES_LITERAL("a"), BYTES_LITERAL("1:x"), 3, client_done, &one);
+    room_op_join(one.session, ROOM, BYTES_LITERAL("a"), BYTES_LITERAL("1:x"), 3, false, client_done,
+                 &one);
     ask_leave(&one, 2);
     WAIT_UNTIL(world, one.answers == 4);
     assert_int_equal(one.result, MAP_MISSING);
