@@ -190,7 +190,7 @@ static void take_open_confirmation(struct writers *writers, struct connection *c
     if (!accepted) {
         peer_refuse(&connection->peer,
                     "%s refuses an update that makes an entry; see client.max_ids, tracker.rate "
-                    "and tracker.address_rate",
+                    "and budget.address_rate",
                     writers->worker->part.target);
     } else if (++connection->confirmed == connection->entries) {
         entries_made(writers, connection, now_us);

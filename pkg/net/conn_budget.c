@@ -230,18 +230,35 @@ uint32_t conn_max_charge(const struct conn *conn)
     return budget_max_charge(conn->listener->net->budget, is_account_charged(conn));
 }
 
-/* Reads from it again, at once: what it kept, or what has arrived. */
-static void read_after_wait(struct conn *conn)
+static void leave_wait(struct conn *conn)
 {
-    struct net *net = conn->listener->net;
     finish_wait(conn);
-    conn->last_received = net_stamp(net); /* time in which it was not read from is not idle */
+    conn->last_received = net_stamp(conn->listener->net); /* not reading is not silence */
     queue_conn(conn, conn->flags & CONN_KNOWN ? QUEUE_IDLE : QUEUE_HANDSHAKE);
     conn_watch(conn);
-    if (conn->flags & CONN_STOPPED) {
-        return; /* conn_resume and conn_write_ready present what waits */
+}
+
+void conn_end_wait(struct conn *conn)
+{
+    if (!(conn->flags & CONN_WAITING)) {
+        return;
     }
+    leave_wait(conn);
     if (conn->input) {
+        conn_schedule_input(conn);
+    }
+}
+
+/* Reads from it again, at once: what it kept, and what has arrived. Where it is paused or held,
+ * conn_resume and conn_write_ready present what waits. */
+static void read_after_wait(struct conn *conn)
+{
+    const struct conn_framing *framing = conn_framing(conn);
+    leave_wait(conn);
+    if (framing && conn_may_read(conn)) {
+        framing->after_wait(conn->arg);
+    }
+    if (conn->input && conn_may_read(conn)) {
         conn_present_again(conn);
     }
     if (conn_may_read(conn)) {

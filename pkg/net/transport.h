@@ -31,6 +31,8 @@ struct conn_framing {
     void (*send_slice)(void *arg, struct frame *frame, size_t offset, size_t len);
     void (*pause_reading)(void *arg);
     void (*resume_reading)(void *arg);
+    /* A wait for a budget or a rate is over: presents what the framing itself kept. */
+    void (*after_wait)(void *arg);
     /* The connection is being closed at once: may send the reason if that is still possible. */
     void (*closing)(void *arg, enum conn_close_reason reason);
     void (*close_after_output)(void *arg, enum conn_close_reason reason);
@@ -42,6 +44,9 @@ void conn_put_slice(struct conn *conn, struct frame *frame, size_t offset, size_
 void conn_end(struct conn *conn, enum conn_close_reason reason); /* conn_close_after_output */
 void conn_pause(struct conn *conn);                              /* conn_pause_reading */
 void conn_resume(struct conn *conn);                             /* conn_resume_reading */
+
+/* Does not wait any longer for a budget or a rate: the peer's end is all that matters. */
+void conn_end_wait(struct conn *conn);
 
 /* Writes the output now, as far as the socket takes it. */
 void conn_flush(struct conn *conn);

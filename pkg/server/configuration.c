@@ -106,9 +106,21 @@ char *configuration_reload(struct configuration *configuration)
                          log_change, NULL);
 }
 
+/* Settings that have no effect any more, accepted for one release. */
+static const struct config_rename obsolete[] = {
+    {"tracker.address_rate", "budget.address_rate"},
+    {"tracker.address_burst", "budget.address_burst"},
+};
+
 void configuration_warn_renamed(const struct configuration *configuration)
 {
     const struct config_rename *rename;
+    for (size_t i = 0; i < sizeof obsolete / sizeof *obsolete; i++) {
+        if (config_is_given(configuration->config, obsolete[i].former)) {
+            log_warn("setting_obsolete", LOG_STRING("key", obsolete[i].former),
+                     LOG_STRING("instead", obsolete[i].key));
+        }
+    }
     for (size_t i = 0; (rename = config_renamed(configuration->config, i)); i++) {
         log_warn("setting_renamed", LOG_STRING("key", rename->former),
                  LOG_STRING("now", rename->key));

@@ -50,7 +50,7 @@ char *configuration_load(struct configuration *configuration, const struct cmdli
 /* Reloads the reloadable settings. NULL, or the error (the caller frees): then nothing has changed.
  */
 char *configuration_reload(struct configuration *configuration) __attribute__((warn_unused_result));
-/* Logs the settings that are given by their former names. */
+/* Logs the settings that are given by their former names, and those without effect. */
 void configuration_warn_renamed(const struct configuration *configuration);
 
 /* A listener's settings: copies, overridden by its options. */

@@ -4,7 +4,7 @@ import statistics
 
 # Limits that a benchmark exceeds, as all of it comes from few addresses and connections.
 LIMITS = {"net.max_per_address": "0", "net.handshake_timeout": "1h", "access.connect_rate": "0",
-          "tracker.rate": "0", "tracker.address_rate": "0", "tracker.pipeline": "1024",
+          "tracker.rate": "0", "budget.rate": "0", "budget.address_rate": "0", "tracker.pipeline": "1024",
           "client.max_ids": "100000", "ws.rate": "0"}
 KIB = 1024
 

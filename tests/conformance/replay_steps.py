@@ -25,7 +25,7 @@ BEGIN = 1600000000  # Redis's time; not one of today, by which times of the fron
 GRACE = 1
 LEASE = 10
 SETTINGS = {"net.max_per_address": "0", "net.handshake_timeout": "1h", "access.connect_rate": "0", "tracker.rate": "0",
-            "tracker.address_rate": "0", "ws.rate": "0", "client.ttl": "1h", "client.grace": f"{GRACE}s",
+            "budget.rate": "0", "budget.address_rate": "0", "ws.rate": "0", "client.ttl": "1h", "client.grace": f"{GRACE}s",
             "map.lease": f"{LEASE}s", "redis.deadline": "10m", "redis.timeout": "10m", "redis.connect_timeout": "10m",
             "turntable.validate": "off", "turntable.max_errors": "1000", "sync.max_errors": "1000",
             "lobby.password": PASSWORD, "lobby.max_per_ip": "0", "lobby.host_byte_order": "network",

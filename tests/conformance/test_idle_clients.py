@@ -5,7 +5,7 @@ from harness.live import Stream
 from harness.node import run_script
 from harness.waiting import scaled
 
-LIMITS = {"access.connect_rate": "0", "tracker.rate": "0", "tracker.address_rate": "0"}
+LIMITS = {"access.connect_rate": "0", "tracker.rate": "0", "budget.rate": "0", "budget.address_rate": "0"}
 TTL = 6  # pings as often within it as by default: every two thirds of it
 IDLE = {**LIMITS, "client.ttl": f"{TTL}s", "ws.ping_interval": f"{TTL * 2 // 3}s"}
 PREFIX = b"tracker:{main/1/0}:client:"

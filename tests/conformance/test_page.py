@@ -7,7 +7,7 @@ from harness import Original2013, Versioned, packets
 from harness.node import run_script
 
 TIMEOUT = 180
-LIMITS = {"client.max_ids": "10000", "tracker.rate": "0", "tracker.address_rate": "0", "access.connect_rate": "0"}
+LIMITS = {"client.max_ids": "10000", "tracker.rate": "0", "budget.rate": "0", "budget.address_rate": "0", "access.connect_rate": "0"}
 
 
 def web(frontend):

@@ -5,7 +5,7 @@ import socket
 from harness import Versioned
 from harness.faults import Watcher, check_notified_once, crowd, start, states_of, wait_agreement
 
-SETTINGS = {"net.send_buffer": "16KiB", "tracker.rate": "0", "tracker.address_rate": "0"}
+SETTINGS = {"net.send_buffer": "16KiB", "tracker.rate": "0", "budget.rate": "0", "budget.address_rate": "0"}
 
 
 def test_a_watcher_that_does_not_read(t):

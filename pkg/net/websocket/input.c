@@ -12,6 +12,7 @@ static struct websocket_limits websocket_limits_of(const struct websocket *webso
 static void deliver_message(struct websocket *websocket, const struct websocket_event *event)
 {
     struct bytes message = writer_bytes_written(&event->message);
+    conn_charge(websocket->conn, 1 + (uint32_t)(message.len / 1024));
     metrics_add(
         event->opcode == WEBSOCKET_FRAME_TEXT ? METRIC_WEBSOCKET_TEXT : METRIC_WEBSOCKET_BINARY, 1);
     if (websocket->state != WEBSOCKET_OPEN) {
@@ -41,6 +42,7 @@ static void handle_event(struct websocket *websocket, const struct websocket_eve
         break;
     case WEBSOCKET_EVENT_CONTROL:
         metrics_add(METRIC_WEBSOCKET_CONTROL, 1);
+        conn_charge(websocket->conn, 1);
         break;
     case WEBSOCKET_EVENT_CLOSE:
         websocket_on_peer_close(websocket, event->code);

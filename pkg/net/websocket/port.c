@@ -1,5 +1,5 @@
 /*
- * websocket_port: pings, connections that become idle or do not answer Close, those over the rate.
+ * websocket_port: pings, connections that become idle or do not answer Close, the rate.
  *
  * No connection has a timer of its own. Open ones are in a wheel of slots, each of which is due
  * GRAIN_MS after the one before: a connection is in the slot of its next ping or time-out, and is
@@ -13,8 +13,7 @@
 #include "net/transport.h"
 #include "net/websocket/websocket_private.h"
 
-#define GRAIN_MS    100
-#define THROTTLE_MS 10
+#define GRAIN_MS 100
 
 /* Time until the connection has to be checked, ms; SPAN_MS when nothing is due that soon. */
 #define SPAN_MS ((uint64_t)(WEBSOCKET_WHEEL_SLOTS - 2) * GRAIN_MS)
@@ -156,71 +155,31 @@ void websocket_await_close(struct websocket *websocket)
     wait_for_tick(websocket->port);
 }
 
-/* The rate: each message moves the time at which it is due by its share of a second; up to a burst
- * of them may be received before they are due. */
-
-static uint64_t share_us(const struct websocket_settings *settings)
-{
-    return 1000000 / (uint64_t)settings->rate;
-}
-
-static bool is_rate_due(const struct websocket *websocket)
-{
-    const struct websocket_settings *settings = websocket->port->settings;
-    uint64_t now = loop_now_us(net_loop(websocket->port->net));
-    if (settings->rate == 0) {
-        return true;
-    }
-    return websocket->rate_due_us <= now + (uint64_t)(settings->burst - 1) * share_us(settings);
-}
+/* The rate is one of its own beside the budget; a connection over it waits as one over its budget.
+ */
 
 bool websocket_admits(struct websocket *websocket)
 {
-    struct websocket_port *port = websocket->port;
-    if (is_rate_due(websocket)) {
+    const struct websocket_settings *settings = websocket->port->settings;
+    const uint32_t rate = (uint32_t)settings->rate, burst = (uint32_t)settings->burst;
+    const uint64_t now_us = loop_now_us(net_loop(websocket->port->net));
+    const uint64_t wait_us = bucket_wait_us(&websocket->rate, rate, burst, now_us);
+    if (wait_us == 0) {
         return true;
     }
-    if (port->settings->over_rate == WEBSOCKET_OVER_RATE_CLOSE) {
+    if (settings->over_rate == WEBSOCKET_OVER_RATE_CLOSE) {
         websocket_fail(websocket, WEBSOCKET_ERROR_RATE);
         return false;
     }
     metrics_add(METRIC_WEBSOCKET_THROTTLED, 1);
-    list_remove(&websocket->node);
-    list_append(&port->throttled, &websocket->node);
-    websocket_stop_reading(websocket, WEBSOCKET_STOP_RATE);
-    if (!loop_timer_is_running(port->throttle)) {
-        loop_timer_start(port->throttle, THROTTLE_MS);
-    }
+    conn_wait_us(websocket->conn, wait_us);
     return false;
 }
 
 void websocket_charge(struct websocket *websocket)
 {
-    const struct websocket_settings *settings = websocket->port->settings;
-    uint64_t now = loop_now_us(net_loop(websocket->port->net));
-    if (settings->rate == 0) {
-        return;
-    }
-    if (websocket->rate_due_us < now) {
-        websocket->rate_due_us = now;
-    }
-    websocket->rate_due_us += share_us(settings);
-}
-
-static void on_throttle(void *arg)
-{
-    struct websocket_port *port = arg;
-    LIST_FOREACH (node, &port->throttled) {
-        struct websocket *websocket = list_entry(node, struct websocket, node);
-        if (!is_rate_due(websocket)) {
-            continue;
-        }
-        websocket_watch(websocket);
-        websocket_resume_reading(websocket, WEBSOCKET_STOP_RATE);
-    }
-    if (!list_is_empty(&port->throttled)) {
-        loop_timer_start(port->throttle, THROTTLE_MS);
-    }
+    bucket_charge(&websocket->rate, (uint32_t)websocket->port->settings->rate, 1,
+                  loop_now_us(net_loop(websocket->port->net)));
 }
 
 struct websocket_port *websocket_port_create(struct net *net,
@@ -235,12 +194,10 @@ struct websocket_port *websocket_port_create(struct net *net,
     }
     port->wheel.ping_interval = settings->ping_interval;
     port->wheel.timeout = settings->timeout;
-    list_init(&port->throttled);
     list_init(&port->closing);
     list_init(&port->resumed);
     port->present = (struct loop_task){.callback = websocket_stream_present, .arg = port};
     port->tick = loop_timer_create(net_loop(net), on_websocket_tick, port);
-    port->throttle = loop_timer_create(net_loop(net), on_throttle, port);
     port->ping = frame_create((struct bytes){ping, sizeof ping});
     port->closed_limit = (struct log_limit){.burst = 10};
     port->refused_limit = (struct log_limit){.burst = 10};
@@ -257,7 +214,6 @@ void websocket_port_destroy(struct websocket_port **pointer)
     assert(port->count == 0);
     loop_cancel(net_loop(port->net), &port->present);
     loop_timer_destroy(&port->tick);
-    loop_timer_destroy(&port->throttle);
     websocket_forget_shared(port);
     frame_unref(&port->ping);
     free(port);
@@ -280,5 +236,4 @@ void websocket_port_end(struct websocket_port *port, enum conn_close_reason reas
     for (size_t i = 0; i < WEBSOCKET_WHEEL_SLOTS; i++) {
         end_all(&port->wheel.slots[i], reason);
     }
-    end_all(&port->throttled, reason);
 }

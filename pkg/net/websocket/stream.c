@@ -149,6 +149,15 @@ void websocket_stream_take(struct websocket *websocket, struct bytes bytes)
     }
 }
 
+void websocket_stream_after_wait(struct websocket *websocket)
+{
+    struct websocket_rest *rest;
+    if (websocket->rest && websocket_may_present(websocket)) {
+        rest = take_rest(websocket);
+        present_rest(websocket, rest);
+    }
+}
+
 void websocket_stream_present(void *arg)
 {
     struct websocket_port *port = arg;

@@ -112,6 +112,11 @@ static void framing_resume(void *arg)
     websocket_resume_reading(arg, WEBSOCKET_STOP_PROTOCOL);
 }
 
+static void framing_after_wait(void *arg)
+{
+    websocket_stream_after_wait(arg);
+}
+
 static void framing_send(void *arg, struct bytes bytes)
 {
     websocket_send(arg, WEBSOCKET_BINARY, bytes);
@@ -138,6 +143,7 @@ static const struct conn_framing framing = {.set_handler = framing_set_handler,
                                             .send_slice = framing_send_slice,
                                             .pause_reading = framing_pause,
                                             .resume_reading = framing_resume,
+                                            .after_wait = framing_after_wait,
                                             .closing = framing_closing,
                                             .close_after_output = framing_end};
 
@@ -176,7 +182,7 @@ struct conn *websocket_conn(struct websocket *websocket)
 static void enter_closing(struct websocket *websocket)
 {
     websocket_resume_reading(websocket, WEBSOCKET_STOP_PROTOCOL);
-    websocket_resume_reading(websocket, WEBSOCKET_STOP_RATE);
+    conn_end_wait(websocket->conn);
     websocket_stream_drop(websocket);
     websocket_await_close(websocket);
 }
@@ -323,5 +329,6 @@ void websocket_resume_reading(struct websocket *websocket, enum websocket_stop r
 
 bool websocket_may_present(const struct websocket *websocket)
 {
-    return is_open(websocket) && websocket->stops == 0 && !conn_is_held(websocket->conn);
+    return is_open(websocket) && websocket->stops == 0 && !conn_is_held(websocket->conn) &&
+           !conn_is_waiting(websocket->conn);
 }

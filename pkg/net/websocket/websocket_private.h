@@ -22,6 +22,7 @@
 #include "base/frame.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "budget/bucket.h"
 #include "loop/loop.h"
 #include "metrics/metrics.h"
 #include "net/conn.h"
@@ -121,7 +122,7 @@ void websocket_reader_destroy(struct websocket_reader **reader);
 enum websocket_state { WEBSOCKET_OPEN, WEBSOCKET_CLOSING, WEBSOCKET_ENDED };
 
 /* Why nothing is read. */
-enum websocket_stop { WEBSOCKET_STOP_PROTOCOL = 1, WEBSOCKET_STOP_RATE = 2 };
+enum websocket_stop { WEBSOCKET_STOP_PROTOCOL = 1 };
 
 /* Of a stream: bytes of messages that were not consumed. */
 struct websocket_rest {
@@ -134,7 +135,7 @@ struct websocket_rest {
 };
 
 struct websocket {
-    struct list node; /* in a slot of the port's wheel, or in throttled or closing */
+    struct list node; /* in a slot of the port's wheel, or in closing */
     struct websocket_port *port;
     struct conn *conn;
     union {
@@ -145,7 +146,7 @@ struct websocket {
     struct websocket_reader *reader; /* NULL between messages */
     struct websocket_rest *rest;     /* NULL: none */
     struct websocket_lifetime *life; /* NULL: no end is set */
-    uint64_t rate_due_us;            /* when, at the rate, all messages so far were due */
+    struct bucket rate;              /* ws.rate */
     uint32_t closing_since;          /* stamp */
     uint32_t pinged;                 /* stamp */
     uint32_t rest_limit;             /* 0: ws.max_message */
@@ -177,12 +178,10 @@ struct websocket_port {
     const struct websocket_settings *settings;
     size_t count;
     struct websocket_wheel wheel; /* OPEN */
-    struct list throttled;        /* OPEN, over the rate */
     struct list closing;          /* CLOSING, oldest first */
     struct list resumed;          /* rests to be presented again */
     struct loop_task present;
-    struct loop_timer *tick;     /* runs while there are connections */
-    struct loop_timer *throttle; /* runs while some are throttled */
+    struct loop_timer *tick; /* runs while there are connections */
     struct websocket *presenting;
     struct frame *ping;
     struct websocket_shared shared;
@@ -223,6 +222,8 @@ void websocket_set_stream_limit(struct websocket *websocket, size_t limit);
 void websocket_stream_take(struct websocket *websocket, struct bytes bytes);
 /* Has the rest presented again at the end of this iteration. */
 void websocket_stream_schedule(struct websocket *websocket);
+/* At once, after a time in which nothing was read. */
+void websocket_stream_after_wait(struct websocket *websocket);
 /* Whether it will be. */
 bool websocket_stream_waits(const struct websocket *websocket);
 /* A loop_task's callback. */

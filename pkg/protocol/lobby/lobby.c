@@ -157,9 +157,6 @@ static void close_lobby_session(struct lobby_session *session, bool keep_entry)
     if (session->player) {
         lobby_player_free(session);
     }
-    if (session->pause) {
-        loop_timer_destroy(&session->pause);
-    }
 }
 
 bool lobby_is_json(const struct lobby_session *session)
@@ -266,29 +263,17 @@ static bool is_reading(const struct lobby_session *session)
            session->state == LOBBY_SESSION_PLAYER;
 }
 
-static void on_session_pause_over(void *arg)
-{
-    struct lobby_session *session = arg;
-
-    conn_resume_reading(session->conn);
-}
-
 /* False: the message has to wait, and reading has stopped. */
 static bool rate_admits(struct lobby_session *session)
 {
     const struct lobby_settings *settings = lobby_settings_of(session);
     const uint32_t rate = (uint32_t)settings->rate, burst = (uint32_t)settings->burst;
-    struct loop *loop = session->port->service->common.loop;
-    const uint64_t now = loop_now_us(loop);
+    const uint64_t now_us = loop_now_us(session->port->service->common.loop);
 
-    if (bucket_take(&session->bucket, rate, burst, now)) {
+    if (bucket_take(&session->bucket, rate, burst, now_us)) {
         return true;
     }
-    if (!session->pause) {
-        session->pause = loop_timer_create(loop, on_session_pause_over, session);
-    }
-    conn_pause_reading(session->conn);
-    loop_timer_start(session->pause, bucket_wait_ms(&session->bucket, rate, burst, now));
+    conn_wait_us(session->conn, bucket_wait_us(&session->bucket, rate, burst, now_us));
     return false;
 }
 
@@ -317,6 +302,12 @@ static struct lobby_limits lobby_limits_of(const struct lobby_settings *settings
     limits.properties = (size_t)settings->max_properties;
     limits.total = (size_t)settings->max_total;
     return limits;
+}
+
+/* A message, and what it is long. */
+static void charge_message(struct lobby_session *session, size_t len)
+{
+    conn_charge(session->conn, 1 + (uint32_t)(len / 1024));
 }
 
 static void handle_peer_line(struct lobby_session *session, struct bytes line)
@@ -352,6 +343,7 @@ static bool read_json_message(struct lobby_session *session, struct bytes *input
     if (line.outcome == LOBBY_LINE_MORE) {
         return false;
     }
+    charge_message(session, line.consumed);
     handle_peer_line(session, line.text);
     return true;
 }
@@ -372,6 +364,7 @@ static bool read_peer_packet(struct lobby_session *session, struct bytes *input)
     }
     input->data += result.consumed;
     input->len -= result.consumed;
+    charge_message(session, result.consumed);
     lobby_original_handle(session, &packet);
     return true;
 }
@@ -391,7 +384,8 @@ static size_t on_lobby_input(void *arg, struct bytes input)
         return input.len;
     }
     take = lobby_is_json(session) ? read_json_message : read_peer_packet;
-    while (left.len > 0 && is_reading(session) && take(session, &left)) {
+    while (left.len > 0 && is_reading(session) && conn_may_read(session->conn) &&
+           take(session, &left)) {
     }
     return input.len - left.len;
 }

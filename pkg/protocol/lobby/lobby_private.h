@@ -90,7 +90,6 @@ struct lobby_session {
     struct lobby_port *port;
     struct conn *conn;
     struct loop_timer *timer; /* of the login: its deadline, or the penalty's delay */
-    struct loop_timer *pause; /* resumes reading; NULL until it was over the rate */
     struct lobby_login *login;
     struct game *game;     /* LOBBY_SESSION_SERVER */
     struct player *player; /* LOBBY_SESSION_PLAYER */

@@ -115,6 +115,15 @@ static void handle_packet_properties(struct sync_session *session, struct sync_p
     }
 }
 
+/* In units, beside what the message itself has cost: its receivers are looked up, and what each
+ * receives is written to Redis; so are properties. */
+static uint32_t sync_packet_cost(const struct sync_packet *packet, size_t len)
+{
+    const size_t receivers = packet->to_count + (packet->everyone ? 1 : 0);
+    const size_t properties = packet->kind == SYNC_PROPERTIES ? 1 : 0;
+    return (uint32_t)(receivers * 2 + receivers * (len / 16384) + properties);
+}
+
 void sync_packet_handle(struct sync_session *session, enum websocket_opcode opcode,
                         struct bytes bytes)
 {
@@ -129,6 +138,7 @@ void sync_packet_handle(struct sync_session *session, enum websocket_opcode opco
         refuse_sync_packet(session, error.code, error.detail.text);
         return;
     }
+    conn_charge(websocket_conn(session->websocket), sync_packet_cost(&packet, bytes.len));
     if (packet.kind == SYNC_RELAY || packet.everyone || packet.to_count > 0) {
         sync_relay_send(session, &packet);
     }

@@ -9,7 +9,8 @@
 #include "base/mem.h"
 #include "protocol/tracker/tracker_private.h"
 
-#define PLAIN_MAX 255 /* what the plain dialect can frame */
+#define PLAIN_MAX        255 /* what the plain dialect can frame */
+#define ENTRIES_PER_UNIT 64  /* of the budget, when they are encoded */
 
 void get_forget_texts(struct tracker_subscribers *subscribers)
 {
@@ -103,7 +104,9 @@ static void send_map_text(struct tracker_session *session, struct map_view *view
         frame_unref(text);
         *text = encode_get_reply(view, (enum tracker_dialect)session->dialect);
         subscribers->texts_generation[which] = map_view_generation(view);
+        conn_charge(session->conn, (uint32_t)(map_view_count(view) / ENTRIES_PER_UNIT));
     }
+    conn_charge(session->conn, (*text)->len / 1024);
     conn_send_frame(session->conn, *text);
 }
 

@@ -1,6 +1,6 @@
 /*
- * tracker_rate: writes over the rate of their connection or address wait, and with them all later
- * input of the connection. One timer serves all that wait.
+ * tracker_rate: writes over the rate of their connection wait, and with them all later input of the
+ * connection.
  *
  * Updates of dialects without ids, which have no reply, do not wait: a client that sends its state
  * faster than the rate would get an ever larger backlog. They are read, the newest is held until
@@ -14,8 +14,7 @@
 #include "metrics/metrics.h"
 #include "protocol/tracker/tracker_private.h"
 
-#define TICK_MS       10
-#define ADDRESSES_MAX 65536
+#define TICK_MS 10
 
 static void throttle_session(struct tracker_session *session)
 {
@@ -77,32 +76,27 @@ void rate_flush(struct tracker_session *session)
     }
 }
 
-/* Connections on a unix socket have no address in common but the socket's. */
-static bool rate_admits_address(struct tracker_session *session, uint64_t now_us)
-{
-    const struct tracker_settings *settings = session->port->settings;
-    const struct address *peer = conn_peer(session->conn);
-    return peer->family == ADDRESS_UNIX ||
-           bucket_table_take(session->port->service->addresses, peer,
-                             (uint32_t)settings->address_rate, (uint32_t)settings->address_burst,
-                             now_us);
-}
-
 static bool rate_admits_write(struct tracker_session *session)
 {
     const struct tracker_settings *settings = session->port->settings;
     uint32_t rate = (uint32_t)settings->rate, burst = (uint32_t)settings->burst;
     uint64_t now_us = loop_now_us(session->port->service->common.loop);
-    /* The connection's token is taken last, so that a session that has to wait loses none. */
-    return bucket_wait_ms(&session->bucket, rate, burst, now_us) == 0 &&
-           rate_admits_address(session, now_us) &&
-           bucket_take(&session->bucket, rate, burst, now_us);
+    return bucket_take(&session->bucket, rate, burst, now_us);
 }
 
+/* Behind a held update until that is written, else for the rate. */
 static enum rate_verdict wait_for_rate(struct tracker_session *session)
 {
-    throttle_session(session);
-    tracker_stop_reading(session, STOP_THROTTLED);
+    const struct tracker_settings *settings = session->port->settings;
+    if (session->pending && session->pending->held) {
+        throttle_session(session);
+        tracker_stop_reading(session, STOP_THROTTLED);
+        return RATE_WAIT;
+    }
+    metrics_add(METRIC_WRITES_RATE, 1);
+    conn_wait_us(session->conn, bucket_wait_us(&session->bucket, (uint32_t)settings->rate,
+                                               (uint32_t)settings->burst,
+                                               loop_now_us(session->port->service->common.loop)));
     return RATE_WAIT;
 }
 
@@ -149,12 +143,10 @@ static void on_rate_tick(void *arg)
 void rate_init(struct tracker_service *service)
 {
     list_init(&service->throttled);
-    service->addresses = bucket_table_create(ADDRESSES_MAX);
     service->rate_timer = loop_timer_create(service->common.loop, on_rate_tick, service);
 }
 
 void rate_free(struct tracker_service *service)
 {
     loop_timer_destroy(&service->rate_timer);
-    bucket_table_destroy(&service->addresses);
 }

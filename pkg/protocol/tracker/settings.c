@@ -43,9 +43,9 @@ static const struct config_setting table[] = {
     TRACKER(burst, CONFIG_INT, "400", BOTH, 1, 1000000, NULL,
             "Writes of one connection at once, after an idle time."),
     TRACKER(address_rate, CONFIG_INT, "20000", BOTH, 0, 10000000, NULL,
-            "Writes a second of all connections of one client address; 0: no limit."),
+            "Has no effect any more: budget.address_rate is the limit of an address."),
     TRACKER(address_burst, CONFIG_INT, "40000", BOTH, 1, 4000000, NULL,
-            "Writes of all connections of one client address at once, after an idle time."),
+            "Has no effect any more: budget.address_burst is the limit of an address."),
     TRACKER(pipeline, CONFIG_INT, "64", BOTH, 1, 10000, NULL,
             "Unanswered requests of one connection, above which no more are read."),
     TRACKER(

@@ -383,6 +383,12 @@ static struct tracker_options tracker_options_of(const struct tracker_settings *
     };
 }
 
+/* In units: a message, what it is long, and the operation in Redis that it causes. */
+static uint32_t tracker_message_cost(const struct tracker_message *message, size_t len)
+{
+    return 1 + (uint32_t)(len / 1024) + (message->type != TRACKER_ALL);
+}
+
 /* Handles one message of the input. False when there is none that may be handled now. */
 static bool handle_next_message(struct tracker_session *session, struct bytes *input)
 {
@@ -407,6 +413,7 @@ static bool handle_next_message(struct tracker_session *session, struct bytes *i
     input->data += result.consumed;
     input->len -= result.consumed;
     if (result.outcome == TRACKER_MESSAGE) {
+        conn_charge(session->conn, tracker_message_cost(&message, result.consumed));
         if (verdict == RATE_GO) {
             handle_tracker_message(session, &message);
         }
@@ -422,7 +429,8 @@ static size_t on_tracker_input(void *arg, struct bytes input)
 {
     struct tracker_session *session = arg;
     struct bytes left = input;
-    while (session->stops == 0 && left.len > 0 && handle_next_message(session, &left)) {
+    while (session->stops == 0 && left.len > 0 && !conn_is_waiting(session->conn) &&
+           handle_next_message(session, &left)) {
         ;
     }
     return input.len - left.len;

@@ -32,10 +32,11 @@ struct tracker_settings {
     int adopt;                 /* tracker.adopt: enum map_adopt */
     int64_t rate;              /* tracker.rate: writes a second of a connection; 0: no limit */
     int64_t burst;             /* tracker.burst */
-    int64_t address_rate;      /* tracker.address_rate: of all connections of an address */
-    int64_t address_burst;     /* tracker.address_burst */
-    int64_t pipeline;          /* tracker.pipeline: answers outstanding before reading pauses */
-    int64_t chunk;             /* tracker.chunk, bytes of pushes encoded at a time for one reader */
+    int64_t
+        address_rate; /* tracker.address_rate, tracker.address_burst: accepted, without effect */
+    int64_t address_burst;
+    int64_t pipeline; /* tracker.pipeline: answers outstanding before reading pauses */
+    int64_t chunk;    /* tracker.chunk, bytes of pushes encoded at a time for one reader */
 };
 extern const struct config_module tracker_config;
 

@@ -75,7 +75,6 @@ struct tracker_service {
     struct protocol_service common;
     struct list subscriber_lists;
     struct list throttled; /* struct pending */
-    struct bucket_table *addresses;
     struct loop_timer *rate_timer;
     struct log_limit malformed_limit;
     struct log_limit dropped_limit;

@@ -108,6 +108,13 @@ static struct turntable_limits turntable_limits_of(const struct turntable_settin
     return limits;
 }
 
+/* In units, beside what the message itself has cost: each id is looked up, and subscribed or
+ * invited in Redis; a message to a room, and what changes an entry, is written there once. */
+static uint32_t turntable_message_cost(const struct turntable_message *message)
+{
+    return 1 + (uint32_t)message->id_count;
+}
+
 void turntable_message_receive(struct turntable_session *session, enum websocket_opcode opcode,
                                struct bytes bytes)
 {
@@ -123,6 +130,7 @@ void turntable_message_receive(struct turntable_session *session, enum websocket
         turntable_message_refuse(session, error.code, error.detail.text, error.command);
         return;
     }
+    conn_charge(turntable_conn(session), turntable_message_cost(&message));
     handle_turntable_message(session, &message);
     turntable_message_free(&message);
 }

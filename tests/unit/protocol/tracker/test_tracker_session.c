@@ -1,4 +1,5 @@
 /* What each dialect's requests are answered with, in which order, and what ends a session. */
+#include "budget/budget.h"
 #include "protocol/tracker/fixture.h"
 
 #define EXPECT_BYTES(peer, ...)                                                                    \
@@ -353,8 +354,9 @@ static void test_rate_of_an_address(void **state)
     struct stage *stage = *state;
     uint64_t began = clock_monotonic_us();
     stage_set(stage, "tracker.push=off");
-    stage_set(stage, "tracker.address_rate=200");
-    stage_set(stage, "tracker.address_burst=10");
+    /* Two units each: a message, and an operation. */
+    static const struct budget_settings budget = {.address_rate = 400, .address_burst = 20};
+    net_set_budget(stage->net, &budget);
     for (int i = 0; i < 3; i++) {
         struct writer to = {0};
         char id[4] = {'i', 'd', (char)('0' + i), 0};
