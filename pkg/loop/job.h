@@ -18,6 +18,7 @@
 
 #define LOOP_JOB_STEP_US 100
 #define LOOP_JOBS_US     1000
+#define LOOP_SHARE_US    1000 /* of a task: loop_share_is_used */
 
 /* To be embedded in its owner's struct; no memory is allocated for it. Zero-initialise it and set
  * step, arg and label. */

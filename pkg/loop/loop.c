@@ -63,6 +63,7 @@ struct loop *loop_create(void)
     }
     for (int phase = 0; phase < LOOP_PHASES; phase++) {
         loop->phases[phase].next = loop->phases[phase].prev = &loop->phases[phase];
+        loop->next_phases[phase].next = loop->next_phases[phase].prev = &loop->next_phases[phase];
     }
     loop_jobs_init(loop);
     loop->now_us = loop_clock_us(loop);
@@ -71,10 +72,27 @@ struct loop *loop_create(void)
     return loop;
 }
 
-static bool has_tasks(const struct loop *loop)
+/* What was deferred to the next iteration is deferred in this one. */
+static void move_next_tasks(struct loop *loop)
 {
     for (int phase = 0; phase < LOOP_PHASES; phase++) {
-        if (loop->phases[phase].next != &loop->phases[phase]) {
+        struct loop_task *from = &loop->next_phases[phase], *to = &loop->phases[phase];
+
+        if (from->next == from) {
+            continue;
+        }
+        from->next->prev = to->prev;
+        to->prev->next = from->next;
+        from->prev->next = to;
+        to->prev = from->prev;
+        from->next = from->prev = from;
+    }
+}
+
+static bool has_any(const struct loop_task heads[LOOP_PHASES])
+{
+    for (int phase = 0; phase < LOOP_PHASES; phase++) {
+        if (heads[phase].next != &heads[phase]) {
             return true;
         }
     }
@@ -111,6 +129,7 @@ void loop_destroy(struct loop **loop)
     if (!dying) {
         return;
     }
+    move_next_tasks(dying);
     run_tasks(dying, LOOP_PHASES);
     loop_timers_free(dying);
     loop_outer_free(dying);
@@ -122,9 +141,11 @@ void loop_destroy(struct loop **loop)
 /* One iteration that waits until until_us at most; 0: does not wait. */
 static void run_iteration(struct loop *loop, uint64_t until_us)
 {
-    /* Tasks deferred between iterations, and jobs, must not wait for an event. */
-    bool polls = until_us == 0 || has_tasks(loop) || loop_has_jobs(loop);
+    bool polls;
 
+    move_next_tasks(loop);
+    /* Tasks deferred between iterations, and jobs, must not wait for an event. */
+    polls = until_us == 0 || has_any(loop->phases) || loop_has_jobs(loop);
     loop->is_iterating = true;
     if (!polls) {
         loop_timers_arm(loop, until_us);
@@ -139,7 +160,7 @@ static void run_iteration(struct loop *loop, uint64_t until_us)
     run_tasks(loop, LOOP_PHASES);
     loop_profile_end(loop);
     loop->is_iterating = false;
-    loop_outer_wake(loop, loop_has_jobs(loop) ? 1 : UINT64_MAX);
+    loop_outer_wake(loop, loop_has_jobs(loop) || has_any(loop->next_phases) ? 1 : UINT64_MAX);
 }
 
 void loop_run(struct loop *loop)
@@ -308,10 +329,8 @@ void loop_signal_destroy(struct loop_signal **signal)
     *signal = NULL;
 }
 
-void loop_defer(struct loop *loop, enum loop_phase phase, struct loop_task *task)
+static void append_task(struct loop *loop, struct loop_task *head, struct loop_task *task)
 {
-    struct loop_task *head = &loop->phases[phase];
-
     if (task->queued) {
         return;
     }
@@ -321,6 +340,21 @@ void loop_defer(struct loop *loop, enum loop_phase phase, struct loop_task *task
     head->prev->next = task;
     head->prev = task;
     loop_outer_wake(loop, 1);
+}
+
+void loop_defer(struct loop *loop, enum loop_phase phase, struct loop_task *task)
+{
+    append_task(loop, &loop->phases[phase], task);
+}
+
+void loop_defer_next(struct loop *loop, enum loop_phase phase, struct loop_task *task)
+{
+    append_task(loop, &loop->next_phases[phase], task);
+}
+
+bool loop_share_is_used(const struct loop *loop)
+{
+    return loop_clock_us(loop) >= loop->profile.last_us + LOOP_SHARE_US;
 }
 
 void loop_cancel(struct loop *loop, struct loop_task *task)

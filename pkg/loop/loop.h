@@ -89,6 +89,12 @@ struct loop_task {
     bool queued;
 };
 void loop_defer(struct loop *loop, enum loop_phase phase, struct loop_task *task);
+/* The same, in the next iteration, which does not wait for an event: for what is left of a task
+ * that has used its share (loop_share_is_used). */
+void loop_defer_next(struct loop *loop, enum loop_phase phase, struct loop_task *task);
+/* Whether the callback or task that runs now has run for so long that it has to leave the rest to
+ * the next iteration. */
+bool loop_share_is_used(const struct loop *loop);
 /* Does nothing when the task is not waiting. */
 void loop_cancel(struct loop *loop, struct loop_task *task);
 

@@ -44,9 +44,10 @@ struct loop {
     struct event_base *base;
     struct event scratch; /* see loop_io_set */
     struct loop_timers timers;
-    struct loop_task phases[LOOP_PHASES]; /* heads of circular lists */
-    struct loop_job jobs;                 /* the head of a circular list; the next to run first */
-    struct loop_job *stepping;            /* whose step runs; NULL: none, or it was stopped */
+    struct loop_task phases[LOOP_PHASES];      /* heads of circular lists */
+    struct loop_task next_phases[LOOP_PHASES]; /* the same, of the next iteration */
+    struct loop_job jobs;      /* the head of a circular list; the next to run first */
+    struct loop_job *stepping; /* whose step runs; NULL: none, or it was stopped */
     uint64_t now_us;
     uint64_t skipped_us; /* by loop_skip */
     bool now_is_known;   /* sampled in this iteration */

@@ -286,6 +286,10 @@ void conn_close(struct conn *conn, enum conn_close_reason reason)
     if (framing) {
         framing->closing(conn->arg, reason);
     }
+    /* What an earlier iteration has left to be sent is sent. */
+    if ((conn->flags & CONN_DIRTY) && conn->listener->net->is_late && reason != CONN_CLOSE_ERROR) {
+        conn_flush_dirty(conn);
+    }
     if (conn->state == CONN_CLOSED) {
         return;
     }

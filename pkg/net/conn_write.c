@@ -1,8 +1,9 @@
 /*
  * conn_write: gives the output of a connection to the kernel.
  *
- * A flush tries once an event-loop iteration. What the kernel does not take is the connection's
- * backlog: from then on only LOOP_WRITE sends more, until nothing is left.
+ * A flush tries once an event-loop iteration, or in the next one when the iteration has no time
+ * left. What the kernel does not take, or what is more than one connection's share of an iteration,
+ * is the connection's backlog: from then on only LOOP_WRITE sends more, until nothing is left.
  *
  * Many small pieces are joined into the net's buffer first, as one send of a few kilobytes costs
  * less than a vector of as many chunks. A message to many connections is the same pieces for all,
@@ -21,6 +22,7 @@
 
 #define COPY_BELOW 1024 /* less backlog than this is copied, so that large frames can be freed */
 #define JOIN_BELOW 1024 /* average size of pieces that are joined */
+#define SHARE_SIZE (1U << 20) /* of one connection's output, about, in one iteration */
 
 void output_forget_joined(struct net *net)
 {
@@ -114,11 +116,13 @@ static ssize_t write_joined(struct conn *conn, size_t *given)
     return n;
 }
 
-/* Writes until all is sent or the socket takes no more. False when it is broken, and closed. */
+/* Writes until all is sent, the socket takes no more, or the share is used. False when it is
+ * broken, and closed. */
 static bool write_output(struct conn *conn)
 {
     bool has_records = conn->listener->transport->record_size > 0;
-    while (conn_output_size(conn) > 0) {
+    size_t left = SHARE_SIZE;
+    while (conn_output_size(conn) > 0 && left > 0) {
         size_t given;
         ssize_t n;
         if (has_records) {
@@ -142,6 +146,7 @@ static bool write_output(struct conn *conn)
             return true;
         }
         metrics_add(METRIC_BYTES_OUT, n);
+        left -= (size_t)n < left ? (size_t)n : left;
         if (conn_output_size(conn) > 0) {
             output_consume(conn, (size_t)n);
         }
@@ -198,6 +203,13 @@ size_t conn_flush_output(struct conn *conn)
 {
     conn_flush(conn);
     return conn_output_size(conn);
+}
+
+void conn_flush_dirty(struct conn *conn)
+{
+    list_remove(&conn->dirty);
+    conn->flags &= (uint16_t)~CONN_DIRTY;
+    conn_flush(conn);
 }
 
 void conn_write_ready(struct conn *conn)

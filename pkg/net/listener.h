@@ -58,6 +58,8 @@ void net_destroy(struct net **net);
  * there are no limits. */
 struct budget_settings;
 void net_set_budget(struct net *net, const struct budget_settings *settings);
+/* Sends the output of all connections at once, as far as their sockets take it: before the end. */
+void net_flush(struct net *net);
 uint64_t net_connection_count(const struct net *net);
 struct loop *net_loop(const struct net *net);
 

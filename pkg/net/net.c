@@ -14,6 +14,10 @@
 /* Descriptors that no connection gets: above all those of the links to Redis, which need one when
  * they reconnect; also those of listeners, the loop, the log, and files that are read. */
 #define RESERVED 32
+/* So many connections are flushed in an iteration at least; beyond, the clock is read after so
+ * many. */
+#define FLUSH_MIN   64
+#define FLUSH_CHECK 16
 
 uint32_t net_stamp(const struct net *net)
 {
@@ -57,16 +61,31 @@ static uint64_t raise_descriptor_limit(void)
     return limit.rlim_cur > 2 * RESERVED ? limit.rlim_cur - RESERVED : limit.rlim_cur / 2;
 }
 
+/* In the order in which they became dirty; the rest of them follow in the next iteration. */
 static void flush_dirty(void *arg)
 {
     struct net *net = arg;
+    size_t flushed = 0;
     loop_label(net->loop, "output");
+    net->is_late = false;
     while (!list_is_empty(&net->dirty)) {
-        struct conn *conn = list_entry(net->dirty.next, struct conn, dirty);
-        list_remove(&conn->dirty);
-        conn->flags &= (uint16_t)~CONN_DIRTY;
-        conn_flush(conn);
+        if (flushed >= FLUSH_MIN && flushed % FLUSH_CHECK == 0 && loop_share_is_used(net->loop)) {
+            net->is_late = true;
+            loop_defer_next(net->loop, LOOP_PHASE_OUTPUT, &net->flush);
+            break;
+        }
+        conn_flush_dirty(list_entry(net->dirty.next, struct conn, dirty));
+        flushed++;
     }
+    output_forget_joined(net);
+}
+
+void net_flush(struct net *net)
+{
+    while (!list_is_empty(&net->dirty)) {
+        conn_flush_dirty(list_entry(net->dirty.next, struct conn, dirty));
+    }
+    net->is_late = false;
     output_forget_joined(net);
 }
 
@@ -88,7 +107,11 @@ static void free_closed(void *arg)
     while (!list_is_empty(&resumed)) {
         struct input *input = list_entry(resumed.next, struct input, node);
         list_remove(&input->node);
-        if (conn_account_admits(input->conn)) {
+        if (net->is_late && (input->conn->flags & CONN_DIRTY)) {
+            /* Its answers so far are sent first. */
+            list_append(&net->resumed, &input->node);
+            loop_defer_next(net->loop, LOOP_PHASE_FREE, &net->free);
+        } else if (conn_account_admits(input->conn)) {
             conn_present_again(input->conn);
         }
     }

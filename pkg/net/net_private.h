@@ -165,7 +165,7 @@ struct net {
     uint64_t room;           /* how many there may be, as others need descriptors too */
     struct conn *presenting; /* whose `received` is being called, or NULL */
     struct list listeners;
-    struct list dirty;   /* conns with output to be sent in this iteration */
+    struct list dirty;   /* conns with output to be sent, in this iteration if it has time */
     struct list resumed; /* inputs to be presented again */
     struct list closing; /* conns to be freed */
     struct loop_task flush;
@@ -179,7 +179,8 @@ struct net {
     struct loop_timer *wait_tick;  /* runs while there are any */
     struct log_limit wait_limit;
     struct loop_timer *pause;
-    bool paused; /* descriptors ran out */
+    bool is_late; /* the last flush has left some of the dirty ones to the next iteration */
+    bool paused;  /* descriptors ran out */
     struct log_limit pause_limit;
     struct log_limit refused_limit;
     struct log_limit closed_limit;
@@ -300,6 +301,8 @@ void conn_make_dirty(struct conn *conn);
 void output_free_spare(struct net *net);
 
 /* conn_write.c */
+/* One of the dirty: it is flushed, and not dirty any more. */
+void conn_flush_dirty(struct conn *conn);
 /* The socket takes more. */
 void conn_write_ready(struct conn *conn);
 /* Drops the joined output's references. */

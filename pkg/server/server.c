@@ -268,7 +268,8 @@ void server_close(struct server *server)
     cut_off_destroy(&server->cut_off);
     if (server->listeners) {
         listeners_stop(server->listeners, true);
-        loop_iterate(server->loop, 0); /* sends the remaining output */
+        loop_iterate(server->loop, 0);
+        net_flush(server->net); /* the remaining output */
         listeners_close_connections(server->listeners, true);
     }
     if (server->loop) {

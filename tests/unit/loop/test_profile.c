@@ -23,7 +23,7 @@ static void spin(uint64_t us)
 static void run_labelled(void *arg)
 {
     loop_label(loop, arg);
-    spin(SLOW_MS * 1000);
+    spin(10 * SLOW_MS * 1000);
 }
 
 static void run_short(void *arg)
@@ -33,14 +33,14 @@ static void run_short(void *arg)
 
 static bool step_long(void *arg)
 {
-    spin(2 * SLOW_MS * 1000);
+    spin(50 * SLOW_MS * 1000);
     return false;
 }
 
 static void read_long(void *arg, unsigned events)
 {
     drain(ends[0]);
-    spin(SLOW_MS * 1000);
+    spin(10 * SLOW_MS * 1000);
 }
 
 /* Iterates once, and returns the lines that it logged. */

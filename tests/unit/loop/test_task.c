@@ -135,6 +135,62 @@ static void tasks_come_after_all_callbacks_of_the_iteration(void **state)
     loop_timer_destroy(&timer);
 }
 
+static struct loop_task *leftover;
+
+static void leave_the_rest(void *arg)
+{
+    note('a');
+    assert_false(loop_share_is_used(loop));
+    if (++rounds < 3) {
+        loop_defer_next(loop, LOOP_PHASE_OUTPUT, arg);
+        loop_defer(loop, LOOP_PHASE_VIEW, arg); /* waits already */
+        loop_defer(loop, LOOP_PHASE_OUTPUT, leftover);
+    }
+}
+
+static void a_task_may_leave_the_rest_to_the_next_iteration(void **state)
+{
+    struct loop_task task = {.callback = leave_the_rest, .arg = &task};
+    char letter = 'b';
+    struct loop_task other = {.callback = note_letter, .arg = &letter};
+
+    rounds = 0;
+    leftover = &other;
+    loop_defer(loop, LOOP_PHASE_OUTPUT, &task);
+    loop_iterate(loop, 0);
+    assert_string_equal(journal, "ab");
+    loop_iterate(loop, 3600000); /* does not wait */
+    loop_iterate(loop, 3600000);
+    loop_iterate(loop, 0);
+    assert_string_equal(journal, "ababa");
+    loop_defer_next(loop, LOOP_PHASE_OUTPUT, &other);
+    loop_cancel(loop, &other);
+    loop_iterate(loop, 0);
+    assert_string_equal(journal, "ababa");
+}
+
+static void use_the_share(void *arg)
+{
+    uint64_t until_us = clock_monotonic_us() + 1000; /* 1 ms, which is documented */
+
+    assert_false(loop_share_is_used(loop));
+    while (clock_monotonic_us() <= until_us) {
+        continue;
+    }
+    assert_true(loop_share_is_used(loop));
+    note('u');
+}
+
+static void each_task_has_a_share_of_its_own(void **state)
+{
+    struct loop_task first = {.callback = use_the_share}, second = {.callback = use_the_share};
+
+    loop_defer(loop, LOOP_PHASE_STORE, &first);
+    loop_defer(loop, LOOP_PHASE_STORE, &second);
+    loop_iterate(loop, 0);
+    assert_string_equal(journal, "uu");
+}
+
 static void destroying_runs_what_waits(void **state)
 {
     struct loop *other = loop_create();
@@ -156,6 +212,8 @@ int main(void)
         with_loop(a_task_may_defer_itself),
         with_loop(tasks_are_taken_back),
         with_loop(tasks_come_after_all_callbacks_of_the_iteration),
+        with_loop(a_task_may_leave_the_rest_to_the_next_iteration),
+        with_loop(each_task_has_a_share_of_its_own),
         with_loop(destroying_runs_what_waits),
     };
 

@@ -39,7 +39,9 @@
 #include "net/net_private.h"
 #include "patience.h"
 
+#ifndef SESSIONS_MAX
 #define SESSIONS_MAX 64
+#endif
 
 struct fixture;
 
