@@ -28,17 +28,18 @@
 enum admin_access { ADMIN_ON, ADMIN_OFF, ADMIN_TOKEN };
 
 struct admin_settings {
-    int page;             /* web.page: enum admin_access */
-    int api;              /* web.api: enum admin_access */
-    char *token;          /* web.token */
-    bool addresses;       /* web.addresses: clients' addresses are shown */
-    int64_t max_listed;   /* web.max_listed: clients in one answer */
-    int64_t max_scanned;  /* web.max_scanned: clients that one search examines */
-    int64_t max_searched; /* web.max_searched: bytes of clients that one search examines */
-    int64_t max_lists;    /* web.max_lists: bytes of the lists of game servers that are kept */
-    int64_t max_watchers; /* web.max_watchers: concurrent live streams */
-    int64_t max_state;    /* web.max_state: bytes of each state in lists and streams */
-    int64_t chunk;        /* web.chunk: bytes per chunk of a stream or list */
+    int page;                 /* web.page: enum admin_access */
+    int api;                  /* web.api: enum admin_access */
+    char *token;              /* web.token */
+    bool addresses;           /* web.addresses: clients' addresses are shown */
+    int64_t max_listed;       /* web.max_listed: clients in one answer */
+    int64_t max_scanned;      /* web.max_scanned: clients that one search examines */
+    int64_t max_searched;     /* web.max_searched: bytes of clients that one search examines */
+    int64_t max_lists;        /* web.max_lists: bytes of the lists of game servers that are kept */
+    int64_t max_watchers;     /* web.max_watchers: concurrent live streams */
+    int64_t address_watchers; /* web.address_watchers: of one address; 0: no limit */
+    int64_t max_state;        /* web.max_state: bytes of each state in lists and streams */
+    int64_t chunk;            /* web.chunk: bytes per chunk of a stream or list */
 };
 extern const struct config_module admin_config;
 /* NULL, or the error of settings that are valid one by one but not together (static text). */

@@ -22,7 +22,9 @@ struct live_reader {
     struct follower follower; /* of the space; its place: struct live_place */
     struct admin_space *space;
     struct conn *conn;
+    struct live_share share;
     enum live_form form;
+    bool is_displaced; /* the connection is being closed */
 };
 
 /* The place of a reader that catches up. */
@@ -36,6 +38,9 @@ struct live_place {
 struct live {
     struct admin *admin;
     size_t count;
+    struct list shares; /* struct live_share: of those that count */
+    uint64_t opened;
+    struct log_limit displaced_limit;
     struct loop_timer *tick;
     struct writer scratch;
     struct writer closed; /* those of this iteration, as a place keeps them */
@@ -320,14 +325,62 @@ static void on_drained(void *arg)
     follower_drained(&reader->space->readers, &reader->follower);
 }
 
+/* It is sent nothing more, and does not count. */
+static void stop_reader(struct live_reader *reader)
+{
+    follower_stop(&reader->space->readers, &reader->follower);
+    list_remove(&reader->share.link);
+    reader->space->admin->live->count--;
+}
+
 static void on_closed(void *arg, enum conn_close_reason reason)
 {
     struct live_reader *reader = arg;
-    struct live *live = reader->space->admin->live;
-    follower_stop(&reader->space->readers, &reader->follower);
+    if (!reader->is_displaced) {
+        stop_reader(reader);
+    }
     admin_space_release(reader->space);
-    live->count--;
     free(reader);
+}
+
+static void displace_reader(struct live *live, struct live_reader *reader)
+{
+    log_limited(LOG_INFO, &live->displaced_limit, "live_stream_displaced",
+                LOG_STRING("peer", conn_peer_text(reader->conn)));
+    stop_reader(reader);
+    reader->is_displaced = true;
+    if (has_live_backlog(&reader->follower)) {
+        conn_close(reader->conn, CONN_CLOSE_LOCAL);
+    } else {
+        conn_close_after_output(reader->conn, CONN_CLOSE_LOCAL);
+    }
+}
+
+/* False when the request has been refused: the client's address has its share. */
+static bool make_live_room(struct live *live, struct http_request *request)
+{
+    const struct admin_settings *settings = live->admin->settings;
+    const struct conn *conn = http_request_conn(request);
+    struct live_address address = {0};
+    if (conn) {
+        address = live_address_of(conn);
+    }
+    if (settings->address_watchers > 0 &&
+        live_shares_count(&live->shares, &address) >= (size_t)settings->address_watchers) {
+        admin_respond_error(request, 503,
+                            "this address has as many live streams as web.address_watchers");
+        return false;
+    }
+    if (live->count < (size_t)settings->max_watchers) {
+        return true;
+    }
+    struct live_share *chosen = live_shares_choose(&live->shares, &address);
+    if (!chosen) {
+        admin_respond_error(request, 503, "there are as many live streams as web.max_watchers");
+        return false;
+    }
+    displace_reader(live, list_entry(chosen, struct live_reader, share));
+    return true;
 }
 
 static const struct conn_handler handler = {
@@ -382,12 +435,12 @@ static void on_live_request(void *arg, struct http_request *request)
                      (struct bytes){0});
         return;
     }
-    if (live->count >= (size_t)settings->max_watchers) {
-        admin_respond_error(request, 503, "there are as many live streams as web.max_watchers");
-        return;
-    }
     if (!admin_space_hold(space, &why)) {
         admin_respond_error(request, 503, why);
+        return;
+    }
+    if (!make_live_room(live, request)) {
+        admin_space_release(space);
         return;
     }
     struct conn *conn = http_request_upgrade(request);
@@ -400,6 +453,9 @@ static void on_live_request(void *arg, struct http_request *request)
     reader->conn = conn;
     reader->form = form;
     follower_init(&reader->follower);
+    reader->share.address = live_address_of(conn);
+    reader->share.number = live->opened++;
+    list_append(&live->shares, &reader->share.link);
     live->count++;
     conn_set_handler(conn, &handler, reader);
     begin_live_stream(reader);
@@ -413,6 +469,8 @@ struct live *live_create(struct admin *admin)
 {
     struct live *live = mem_zalloc(1, sizeof *live);
     live->admin = admin;
+    list_init(&live->shares);
+    live->displaced_limit = (struct log_limit){.burst = 10};
     live->tick = loop_timer_create(admin->loop, on_live_tick, live);
     return live;
 }

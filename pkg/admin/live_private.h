@@ -10,6 +10,24 @@
 /* What a reader requested: entries as clients, or as game servers. */
 enum live_form { LIVE_CLIENTS, LIVE_SERVERS, LIVE_FORMS };
 
+/* live_shares.c: one of the streams of an address (IPv6: of a /64). Bytes that are not used are 0.
+ */
+struct live_address {
+    uint8_t family; /* enum address_family */
+    uint8_t ip[8];
+};
+struct live_share {
+    struct list link; /* of all streams */
+    struct live_address address;
+    uint64_t number; /* a later stream has a greater one */
+};
+struct live_address live_address_of(const struct conn *conn);
+size_t live_shares_count(const struct list *shares, const struct live_address *address);
+/* The stream that makes room for one from that address: the oldest one of the address that has most
+ * of them. NULL: none has more than that address would have then. */
+struct live_share *live_shares_choose(const struct list *shares,
+                                      const struct live_address *newcomer);
+
 /* Begins an event; the caller appends its data, one line of JSON. */
 void live_event_begin(struct writer *to, const char *name);
 void live_event_end(struct writer *to);

@@ -45,6 +45,8 @@ static const struct config_setting table[] = {
         "Bytes of the lists of game servers that are kept, and that clients have not read yet."),
     WEB(max_watchers, CONFIG_INT, "100", 0, 0, 100000, NULL, NULL,
         "Concurrent live streams, one for each open page."),
+    WEB(address_watchers, CONFIG_INT, "0", 0, 0, 100000, NULL, NULL,
+        "Concurrent live streams of one address; 0 for no limit."),
     WEB(max_state, CONFIG_SIZE, "1KiB", 0, 0, 1 << 20, NULL, NULL,
         "Bytes of a state that are included in lists and live streams."),
     WEB(chunk, CONFIG_SIZE, "64KiB", 0, 1024, 16 << 20, NULL, NULL,

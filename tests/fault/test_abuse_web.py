@@ -5,6 +5,7 @@ import threading
 
 from harness import Original2013, Versioned
 from harness.abuse import ATTACKER, Watch
+from harness.live import Stream
 from harness.lobby import LISTEN, Game, settings
 
 ENTRY = 65536  # bytes of a state, tracker.max_state
@@ -116,3 +117,33 @@ def test_lists_of_servers_that_are_too_large_to_keep(t):
     assert [server["id"] for server in json.loads(whole)["servers"]] == sorted(game.id for game in games)
     status, headers, small = frontend.http("/api/v1/servers?game=other")
     assert status == 200 and int(headers["Content-Length"]) == len(small) and headers["ETag"], headers
+
+
+def test_live_streams_of_one_address(t):
+    """However many it opens, others get theirs; and it keeps most of its own."""
+    frontend = t.frontend(t.redis(), settings={"web.max_watchers": "6", "web.address_watchers": "5"})
+    request = b"GET /api/v1/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+    def status(connection):
+        return connection.recv(1 << 16)[9:12]
+    streams = [ask(frontend, request) for _ in range(7)]
+    assert [status(stream) for stream in streams] == [b"200"] * 5 + [b"503"] * 2
+    mine = [Stream(t, frontend) for _ in range(4)]
+    for stream in mine[:3]:
+        stream.until_live(t)
+    # Two against four: the fourth takes none away.
+    mine[3].read(5)
+    assert " 503 " in mine[3].head[:16], mine[3].head
+    assert len(frontend.log_lines("live_stream_displaced")) == 2
+    assert json.loads(frontend.http("/api/v1/stats")[2])["watchers"] == 6
+    # The attacker's oldest ones have ended, the others go on.
+    for stream in streams[:2]:
+        read_all(stream)
+    streams[2].settimeout(0.2)
+    try:
+        while streams[2].recv(1 << 16):
+            pass
+        raise AssertionError("ended")
+    except TimeoutError:
+        pass
+    assert not any(stream.ended for stream in mine[:3])

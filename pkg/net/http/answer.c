@@ -54,7 +54,6 @@ void http_answer_send(struct http_request *request, int status, const char *cont
         writer_bytes(&answer, body);
     }
     conn_send(request->conn, writer_bytes_written(&answer));
-    conn_charge(request->conn, sends_body ? (uint32_t)(body.len / 1024) : 0);
     if (sends_body && shared) {
         conn_send_frame(request->conn, shared);
     }

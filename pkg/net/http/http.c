@@ -207,9 +207,8 @@ static void route_request(struct http_request *request)
 static void dispatch_request(struct http_request *request)
 {
     metrics_add(METRIC_HTTP_REQUESTS, 1);
-    conn_charge(request->conn, 2 + (uint32_t)(http_request_body(request).len / 1024));
     http_request_move(request, HTTP_ANSWERING);
-    conn_charge(request->conn, REQUEST_UNITS);
+    conn_charge(request->conn, REQUEST_UNITS + (uint32_t)(http_request_body(request).len / 1024));
     if (!is_upgraded(request)) {
         route_request(request);
     }
