@@ -19,6 +19,7 @@ struct health {
 
 static void respond_text(struct http_request *request, int status, const char *text)
 {
+    conn_set_operator(http_request_conn(request), true);
     http_respond(request, status, TEXT, "Cache-Control: no-store\r\n", bytes_from_string(text));
 }
 
@@ -104,6 +105,7 @@ static void on_metrics(void *arg, struct http_request *request)
 {
     const struct health *health = arg;
     struct writer text = {0};
+    conn_set_operator(http_request_conn(request), true);
     metrics_set(METRIC_READY, health_is_ready(health, NULL));
     metrics_write_text(&text);
     http_respond(request, 200, "text/plain; version=0.0.4; charset=utf-8",

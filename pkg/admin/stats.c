@@ -149,6 +149,10 @@ void stats_write(struct json_writer *json, struct admin *admin, const struct adm
     write_stat(json, "redis_maxmemory", metrics_get(METRIC_REDIS_MEMORY_MAX));
     json_write_name(json, "redis_full");
     json_write_boolean(json, map_is_full(admin->map));
+    write_stat(json, "input_memory", metrics_get(METRIC_INPUT_MEMORY));
+    write_stat(json, "input_memory_limit", metrics_get(METRIC_INPUT_MEMORY_LIMIT));
+    write_stat(json, "output_memory", metrics_get(METRIC_OUTPUT_MEMORY));
+    write_stat(json, "output_memory_limit", metrics_get(METRIC_OUTPUT_MEMORY_LIMIT));
     write_stat(json, "cpu_us", (int64_t)clock_cpu_us());
     json_write_object_end(json);
 }

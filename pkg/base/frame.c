@@ -7,6 +7,18 @@
 
 #include "base/mem.h"
 
+static int64_t live_bytes;
+
+int64_t frame_live_bytes(void)
+{
+    return live_bytes;
+}
+
+void frame_count_bytes(size_t more)
+{
+    live_bytes += (int64_t)more;
+}
+
 struct frame *frame_create_sized(size_t len)
 {
     struct frame *frame;
@@ -15,6 +27,7 @@ struct frame *frame_create_sized(size_t len)
     frame = mem_alloc(sizeof *frame + len);
     frame->references = 1;
     frame->len = (uint32_t)len;
+    frame_count_bytes(sizeof *frame + len);
     return frame;
 }
 
@@ -45,6 +58,7 @@ void frame_unref(struct frame **frame)
     }
     assert(dropped->references > 0);
     if (--dropped->references == 0) {
+        live_bytes -= (int64_t)(sizeof *dropped + dropped->len);
         free(dropped);
     }
 }

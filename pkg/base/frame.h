@@ -27,5 +27,10 @@ struct frame *frame_create_sized(size_t len);
 struct frame *frame_ref(struct frame *frame);
 /* Drops one reference and sets the caller's pointer to NULL; the last one frees. */
 void frame_unref(struct frame **frame);
+/* Bytes of all frames that exist, with their headers. */
+int64_t frame_live_bytes(void);
+/* For an owner that makes a frame itself (its header and its bytes), or makes its own one longer.
+ */
+void frame_count_bytes(size_t more);
 
 #endif

@@ -26,7 +26,8 @@ const char *conn_close_reason_name(enum conn_close_reason reason)
         [CONN_CLOSE_SILENT] = "silent",       [CONN_CLOSE_PROTOCOL] = "protocol",
         [CONN_CLOSE_DRAIN] = "drain",         [CONN_CLOSE_KICKED] = "kicked",
         [CONN_CLOSE_BANNED] = "banned",       [CONN_CLOSE_TAKEN] = "taken",
-        [CONN_CLOSE_CUT_OFF] = "cut_off",     [CONN_CLOSE_LOCAL] = "local"};
+        [CONN_CLOSE_MEMORY] = "memory",       [CONN_CLOSE_CUT_OFF] = "cut_off",
+        [CONN_CLOSE_LOCAL] = "local"};
     return names[reason];
 }
 
@@ -231,6 +232,7 @@ void conn_free(struct conn *conn)
     if (conn->handler) {
         conn->handler->closed(conn->arg, conn->reason);
     }
+    memory_forget(conn);
     tls_stream_destroy(&conn->tls);
     free(conn);
     listener_unref(listener);
@@ -305,6 +307,12 @@ void conn_close_after_output(struct conn *conn, enum conn_close_reason reason)
     } else {
         conn_end(conn, reason);
     }
+}
+
+void conn_set_operator(struct conn *conn, bool is_operator)
+{
+    conn->flags &= (uint16_t)~CONN_OPERATOR;
+    conn->flags |= is_operator ? CONN_OPERATOR : 0;
 }
 
 void conn_expel(struct conn *conn, enum conn_close_reason reason)

@@ -49,6 +49,7 @@ enum conn_close_reason {
     CONN_CLOSE_KICKED,    /* by an operator */
     CONN_CLOSE_BANNED,    /* an operator has banned its address */
     CONN_CLOSE_TAKEN,     /* its client has reconnected */
+    CONN_CLOSE_MEMORY,    /* it held most when a limit of memory was exceeded */
     CONN_CLOSE_CUT_OFF,   /* this front-end is cut off from a Redis that others reach */
     CONN_CLOSE_LOCAL      /* the protocol is done with it */
 };
@@ -126,6 +127,9 @@ struct budget_account *conn_account(const struct conn *conn);
 /* The largest unconsumed input that is kept; more closes with CONN_CLOSE_PROTOCOL. Default:
  * net.max_input. */
 void conn_set_input_limit(struct conn *conn, size_t limit);
+
+/* What is being sent is for an operator: when memory is short, a small amount is left alone. */
+void conn_set_operator(struct conn *conn, bool is_operator);
 
 /* Closes now; `closed` follows in this iteration. */
 void conn_close(struct conn *conn, enum conn_close_reason reason);

@@ -38,6 +38,7 @@ void conn_open_account(struct conn *conn, struct budget_account *account)
 {
     const char *shared = conn->listener->settings->shared_addresses;
     conn->account = account;
+    memory_enter_account(conn);
     if (shared && shared[0] != 0 && prefixes_contain(shared, &conn->peer)) {
         conn->flags |= CONN_SHARED;
     }
@@ -46,8 +47,9 @@ void conn_open_account(struct conn *conn, struct budget_account *account)
 void conn_close_account(struct conn *conn)
 {
     struct budget_account *account = conn->account;
-    conn->account = NULL;
     if (account) {
+        memory_leave_account(conn);
+        conn->account = NULL;
         budget_account_usage(account)->connections--;
         budget_account_release(conn->listener->net->budget, account, budget_now_us(conn));
     }

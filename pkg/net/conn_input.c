@@ -37,6 +37,7 @@ static struct input *create_input(struct conn *conn, size_t capacity)
     input->unfinished = NULL;
     input->len = 0;
     input->capacity = (uint32_t)capacity;
+    conn_count_input(conn, (int64_t)(sizeof *input + capacity));
     return input;
 }
 
@@ -53,9 +54,11 @@ static struct input *take_input(struct conn *conn)
 
 static void free_input(struct input *input)
 {
-    if (input) {
-        unfinished_destroy(&input->unfinished);
+    if (!input) {
+        return;
     }
+    unfinished_destroy(&input->unfinished);
+    conn_count_input(input->conn, -(int64_t)(sizeof *input + input->capacity));
     free(input);
 }
 
@@ -111,7 +114,7 @@ static void keep_input(struct conn *conn, struct input *own, struct bytes rest)
         }
         conn->input->len = (uint32_t)rest.len;
     }
-    free(own);
+    free_input(own);
     keep_unfinished(conn, unfinished, rest.len > 0);
     if (scheduled) {
         conn_schedule_input(conn);
@@ -197,6 +200,7 @@ static void end_of_input(struct conn *conn)
 static struct input *grow_input(struct conn *conn, struct input *own)
 {
     if (own->capacity - own->len < NET_BUFFER_SIZE / 4) {
+        conn_count_input(conn, (int64_t)own->len * 2 - own->capacity);
         own->capacity = own->len * 2;
         own = mem_realloc(own, sizeof *own + own->capacity);
         list_init(&own->node);

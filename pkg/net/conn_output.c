@@ -59,6 +59,7 @@ void output_release(struct net *net, struct output *output)
     }
     list_remove(&output->node);
     if (output->capacity > SPARE_PIECES || net->spare_size + output_size(output) > SPARE_SIZE) {
+        net->pieces_size -= output_size(output);
         free(output);
         return;
     }
@@ -78,6 +79,7 @@ static struct output *take_output(struct net *net)
     output = mem_alloc(sizeof *output + PIECES * sizeof output->pieces[0]);
     list_init(&output->node);
     output->capacity = PIECES;
+    net->pieces_size += output_size(output);
     return output;
 }
 
@@ -125,6 +127,7 @@ static struct output *make_piece_room(struct conn *conn)
     next = output->node.next;
     prev = output->node.prev;
     linked = !list_is_empty(&output->node);
+    conn->listener->net->pieces_size += output->capacity * sizeof output->pieces[0];
     output->capacity *= 2;
     output = mem_realloc(output, output_size(output));
     if (linked) {
@@ -143,7 +146,7 @@ static void finish_append(struct conn *conn, size_t len)
         return;
     }
     assert(conn->output); /* a backlog is output that waits */
-    metrics_add(METRIC_OUTPUT_QUEUED, (int64_t)len);
+    conn_count_output(conn, (int64_t)len);
     if (!(conn->flags & CONN_HELD) &&
         conn->output->len > (uint64_t)conn->listener->settings->max_output) {
         conn->flags |= CONN_HELD;
@@ -192,6 +195,7 @@ static void grow_tail(struct conn *conn, struct bytes bytes)
     }
     memcpy(tail->frame->data + tail->frame->len, bytes.data, bytes.len);
     tail->frame->len = (uint32_t)len;
+    frame_count_bytes(bytes.len);
     tail->len += (uint32_t)bytes.len;
     if (conn->output) {
         conn->output->len += bytes.len;
@@ -206,6 +210,7 @@ struct frame *output_create_tail(struct bytes bytes)
     frame = mem_alloc(sizeof *frame + tail_capacity(bytes.len));
     frame->references = 1;
     frame->len = (uint32_t)bytes.len;
+    frame_count_bytes(sizeof *frame + bytes.len);
     memcpy(frame->data, bytes.data, bytes.len);
     return frame;
 }
@@ -262,7 +267,7 @@ void output_consume(struct conn *conn, size_t n)
 {
     struct output *output = conn->output;
     if (conn->flags & CONN_BACKLOGGED) {
-        metrics_add(METRIC_OUTPUT_QUEUED, -(int64_t)n);
+        conn_count_output(conn, -(int64_t)n);
     }
     if (output) {
         output->len -= n;

@@ -178,7 +178,7 @@ static void start_backlog(struct conn *conn)
     copy_rest(conn);
     output_make(conn);
     conn->flags |= CONN_BACKLOGGED;
-    metrics_add(METRIC_OUTPUT_QUEUED, (int64_t)conn->output->len);
+    conn_count_output(conn, (int64_t)conn->output->len);
     queue_output(conn);
     conn_watch(conn);
 }

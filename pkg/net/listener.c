@@ -183,6 +183,8 @@ struct listener *listener_create(struct net *net, const char *where,
     listener->arg = arg;
     listener->socket.fd = -1;
     list_init(&listener->node);
+    list_init(&listener->all);
+    list_append(&net->all_listeners, &listener->all);
     queue_init(listener);
     *error = settings->tls ? read_certificates(listener) : NULL;
     if (!*error) {
@@ -205,6 +207,7 @@ void listener_unref(struct listener *listener)
     if (--listener->references > 0) {
         return;
     }
+    list_remove(&listener->all);
     queue_free(listener);
     tls_context_unref(&listener->tls);
     free(listener->where);

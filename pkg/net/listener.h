@@ -20,16 +20,20 @@
 
 /* The settings of a net and its listeners; CONFIG_LISTENER ones may be given per listener. */
 struct net_settings {
-    int64_t max_connections;    /* net.max_connections, in all */
-    int64_t max_per_address;    /* net.max_per_address; 0: none */
-    int64_t handshake_timeout;  /* net.handshake_timeout, ms until the first complete message */
-    int64_t idle_timeout;       /* net.idle_timeout, ms; 0: off */
-    int64_t message_timeout;    /* net.message_timeout, ms of reading from its first byte on */
-    int64_t write_timeout;      /* net.write_timeout, ms without progress of waiting output */
-    int64_t keepalive;          /* net.keepalive, ms until the first TCP probe; 0: off */
-    int64_t keepalive_interval; /* net.keepalive_interval, ms between probes (whole seconds) */
-    int64_t keepalive_probes;   /* net.keepalive_probes unanswered ones that end a connection */
-    int64_t max_input;          /* net.max_input, bytes of unconsumed input */
+    int64_t max_connections;        /* net.max_connections, in all */
+    int64_t max_per_address;        /* net.max_per_address; 0: none */
+    int64_t handshake_timeout;      /* net.handshake_timeout, ms until the first complete message */
+    int64_t idle_timeout;           /* net.idle_timeout, ms; 0: off */
+    int64_t message_timeout;        /* net.message_timeout, ms of reading from its first byte on */
+    int64_t write_timeout;          /* net.write_timeout, ms without progress of waiting output */
+    int64_t keepalive;              /* net.keepalive, ms until the first TCP probe; 0: off */
+    int64_t keepalive_interval;     /* net.keepalive_interval, ms between probes (whole seconds) */
+    int64_t keepalive_probes;       /* net.keepalive_probes unanswered ones that end a connection */
+    int64_t max_output_total;       /* net.max_output_total, bytes; 0: by the process's limit */
+    int64_t max_input_total;        /* net.max_input_total */
+    int64_t max_output_per_address; /* net.max_output_per_address, bytes; 0: none */
+    int64_t max_input_per_address;  /* net.max_input_per_address */
+    int64_t max_input;              /* net.max_input, bytes of unconsumed input */
     int64_t max_output;   /* net.max_output, bytes of backlog above which a peer is not read from */
     int64_t linger;       /* net.linger, ms to wait for the peer's end after our last bytes */
     int64_t send_buffer;  /* net.send_buffer, SO_SNDBUF; 0: the kernel's */
@@ -62,6 +66,12 @@ void net_set_budget(struct net *net, const struct budget_settings *settings);
 void net_flush(struct net *net);
 uint64_t net_connection_count(const struct net *net);
 struct loop *net_loop(const struct net *net);
+/* Bytes of unfinished input and of output, and what is allowed of each. */
+uint64_t net_input_size(const struct net *net);
+uint64_t net_input_limit(const struct net *net);
+uint64_t net_output_size(const struct net *net);
+uint64_t net_output_limit(const struct net *net);
+void net_log_limits(const struct net *net);
 
 struct listener_callbacks {
     /* Before a connection is made: NULL lets it in, else the reason it is refused (a static word

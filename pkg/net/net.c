@@ -78,6 +78,7 @@ static void flush_dirty(void *arg)
         flushed++;
     }
     output_forget_joined(net);
+    memory_flushed(net);
 }
 
 void net_flush(struct net *net)
@@ -134,6 +135,7 @@ struct net *net_create(struct loop *loop, const struct net_settings *settings)
     list_init(&net->spare);
     net->flush = (struct loop_task){.callback = flush_dirty, .arg = net};
     net->free = (struct loop_task){.callback = free_closed, .arg = net};
+    memory_init(net);
     net->pause = loop_timer_create(loop, on_accept_pause_end, net);
     net->pause_limit = (struct log_limit){.burst = 2};
     net->refused_limit = (struct log_limit){.burst = 10};
@@ -156,6 +158,7 @@ void net_destroy(struct net **pointer)
     assert(net->count == 0 && list_is_empty(&net->listeners));
     loop_cancel(net->loop, &net->flush);
     loop_cancel(net->loop, &net->free);
+    memory_free(net);
     loop_timer_destroy(&net->pause);
     net_budget_free(net);
     output_forget_joined(net);

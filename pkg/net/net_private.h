@@ -50,7 +50,8 @@ enum conn_flags {
     CONN_WAITING = 256,         /* over a budget or a rate: conn_budget.c */
     CONN_SHARED = 512,          /* its address is one of net.shared_addresses */
     CONN_MESSAGE_DONE = 1024,   /* what is kept now begins another message */
-    CONN_UNDER_WAY = 2048       /* its framing holds a part of a message */
+    CONN_UNDER_WAY = 2048,      /* its framing holds a part of a message */
+    CONN_OPERATOR = 4096        /* conn_set_operator */
 };
 /* Any of these, and the connection is not read from. */
 #define CONN_STOPPED (CONN_PAUSED | CONN_HELD | CONN_WAITING)
@@ -151,6 +152,7 @@ struct conn {
     uint32_t last_received; /* stamp */
     uint32_t since;         /* stamp from which the queue it is in counts */
     uint32_t input_limit;
+    uint32_t input_size; /* bytes that are kept of unfinished input, here and in its protocol */
     struct address peer;
     uint16_t flags;       /* enum conn_flags */
     uint8_t state : 4;    /* enum conn_state */
@@ -178,6 +180,15 @@ struct net {
     uint64_t waiting;              /* connections */
     struct loop_timer *wait_tick;  /* runs while there are any */
     struct log_limit wait_limit;
+    struct list all_listeners; /* with those that were destroyed and have connections */
+    uint64_t memory;           /* bytes that the process may use */
+    uint64_t input_size;       /* bytes of unfinished input */
+    size_t pieces_size;        /* bytes of arrays of output */
+    bool is_crowded;           /* an address holds more than it may */
+    struct loop_task shed;
+    struct loop_timer *shed_timer;
+    uint64_t shed_after_ms; /* not before */
+    struct log_limit shed_limit;
     struct loop_timer *pause;
     bool is_late; /* the last flush has left some of the dirty ones to the next iteration */
     bool paused;  /* descriptors ran out */
@@ -195,6 +206,7 @@ struct net {
 struct listener {
     struct net *net;
     struct list node; /* in net.listeners; unlinked once destroyed */
+    struct list all;  /* in net.all_listeners */
     uint32_t references;
     const struct net_settings *settings;
     struct net_settings last_settings; /* of a destroyed one: numbers only */
@@ -283,6 +295,21 @@ void conn_forget_wait(struct conn *conn);
 /* conn_handshake.c: PROXY header and TLS handshake; call conn_move when each is done. */
 void conn_read_proxy(struct conn *conn);
 void conn_handshake(struct conn *conn);
+
+/* memory.c: what connections hold. */
+void memory_init(struct net *net);
+void memory_free(struct net *net);
+/* Closes those that hold most, soon, when it is too much. */
+void memory_check(struct net *net);
+/* The same, when the output of an iteration has been sent. */
+void memory_flushed(struct net *net);
+/* Counts waiting output: a change of its size. */
+void conn_count_output(struct conn *conn, int64_t size);
+/* It gets its account, or is about to lose it. */
+void memory_enter_account(struct conn *conn);
+void memory_leave_account(struct conn *conn);
+/* It is freed. */
+void memory_forget(struct conn *conn);
 
 /* conn_input.c */
 void conn_read(struct conn *conn);

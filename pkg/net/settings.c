@@ -7,6 +7,7 @@
 
 #define DAY_MS (24LL * 3600 * 1000)
 #define GIB    (1LL << 30)
+#define TIB    (1LL << 40)
 
 #define NET(name, type, standard, flags, min, max, help)                                           \
     {                                                                                              \
@@ -38,6 +39,14 @@ static const struct config_setting net_table[] = {
         "Input that is kept for a message that is not complete yet; more closes the connection."),
     NET(max_output, CONFIG_SIZE, "1MiB", BOTH, 1024, GIB,
         "Waiting output above which no more requests are read until all of it is taken."),
+    NET(max_output_total, CONFIG_SIZE, "0", CONFIG_RELOADABLE, 0, TIB,
+        "Output that all connections may hold; 0: a quarter of the memory limit."),
+    NET(max_input_total, CONFIG_SIZE, "0", CONFIG_RELOADABLE, 0, TIB,
+        "Unfinished input that all connections may hold; 0: an eighth of the memory limit."),
+    NET(max_output_per_address, CONFIG_SIZE, "256MiB", CONFIG_RELOADABLE, 0, TIB,
+        "Output that the connections of one address may hold; 0: no limit."),
+    NET(max_input_per_address, CONFIG_SIZE, "64MiB", CONFIG_RELOADABLE, 0, TIB,
+        "Unfinished input that the connections of one address may hold; 0: no limit."),
     NET(linger, CONFIG_DURATION, "2s", BOTH, 0, 60000,
         "How long the peer's end is awaited after our last bytes."),
     NET(send_buffer, CONFIG_SIZE, "0", BOTH, 0, GIB,

@@ -50,6 +50,8 @@ void conn_end_wait(struct conn *conn);
 
 /* Writes the output now, as far as the socket takes it. */
 void conn_flush(struct conn *conn);
+/* Counts what a framing or protocol keeps of unfinished input: a change of its size. */
+void conn_count_input(struct conn *conn, int64_t size);
 /* Of a framing: the peer's message under way is complete (the next byte begins another one), and
  * whether one is under way of which no byte is left in the connection's input. */
 void conn_note_message(struct conn *conn, bool is_complete, bool is_under_way);

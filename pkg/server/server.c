@@ -237,6 +237,7 @@ char *server_open(struct server *server, struct configuration *configuration, bo
     loop_set_slow(server->loop, (uint64_t)configuration->server.slow_iteration);
     server->net = net_create(server->loop, &configuration->net);
     net_set_budget(server->net, &configuration->budget);
+    net_log_limits(server->net);
     server->waiting_timer = loop_timer_create(server->loop, still_waiting, server);
     if (server->target.scheme == REDIS_EMBEDDED) {
         error = start_embedded(server);

@@ -24,12 +24,22 @@
 
 static struct log_limit refused_limit = {.burst = 10};
 
+static void count_request(struct http_request *request, size_t size)
+{
+    int64_t change = (int64_t)size - request->counted;
+    request->counted = (uint32_t)size;
+    if (request->conn && change != 0) {
+        conn_count_input(request->conn, change);
+    }
+}
+
 void http_request_move(struct http_request *request, enum http_state state)
 {
     request->state = state;
     switch (state) {
     case HTTP_IDLE:
         http_reader_reset(&request->reader);
+        count_request(request, 0);
         loop_timer_start(request->timer, (uint64_t)request->settings->idle);
         break;
     case HTTP_READING:
@@ -196,6 +206,7 @@ static void route_request(struct http_request *request)
             http_router_find(request->router, reader->method, path, &allow);
         if (found) {
             conn_label(request->conn, found->path);
+            conn_set_operator(request->conn, false);
             handle_request(request, found);
         } else {
             answer_by_router(request, allow.len > 0 ? 405 : 404, &allow);
@@ -220,6 +231,7 @@ static size_t receive_http_request(struct http_request *request, struct bytes in
     enum http_result result;
     size_t used = http_reader_feed(&request->reader, request->settings, input, &result);
     bool begun = used < input.len || http_reader_has_begun(&request->reader);
+    count_request(request, http_reader_size(&request->reader));
     if (result == HTTP_BAD) {
         refuse_request(request, request->reader.status, NULL, request->reader.error);
     } else if (result == HTTP_DONE) {
@@ -278,6 +290,7 @@ static void on_drained(void *arg)
 static void on_closed(void *arg, enum conn_close_reason reason)
 {
     struct http_request *request = arg;
+    count_request(request, 0);
     request->conn = NULL;
     loop_timer_stop(request->timer);
     if (request->state == HTTP_SENDING) {
@@ -389,6 +402,7 @@ struct conn *http_request_upgrade(struct http_request *request)
     struct conn *conn = request->conn;
     assert(request->state == HTTP_ANSWERING);
     if (conn) {
+        count_request(request, 0);
         conn_set_input_limit(conn, 0);
         /* In effect at the end of the iteration, under the new handler. */
         conn_resume_reading(conn);

@@ -93,6 +93,8 @@ size_t http_reader_feed(struct http_reader *reader, const struct http_settings *
 bool http_reader_has_begun(const struct http_reader *reader);
 /* Frees all memory and waits for the next request. */
 void http_reader_reset(struct http_reader *reader);
+/* Bytes of memory. */
+size_t http_reader_size(const struct http_reader *reader);
 struct bytes http_reader_header(const struct http_reader *reader, const char *name);
 /* The first header of that name from *at on, which becomes the place after it. */
 struct bytes http_reader_header_next(const struct http_reader *reader, const char *name,

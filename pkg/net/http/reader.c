@@ -319,6 +319,11 @@ bool http_reader_has_begun(const struct http_reader *reader)
     return reader->scanned > 0 || reader->state != HTTP_READ_HEAD;
 }
 
+size_t http_reader_size(const struct http_reader *reader)
+{
+    return reader->head.capacity + reader->path.capacity + reader->body.capacity;
+}
+
 void http_reader_reset(struct http_reader *reader)
 {
     while (reader->texts) {

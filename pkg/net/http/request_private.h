@@ -33,6 +33,7 @@ struct http_request {
     void *ready_arg;
     uint64_t taken_us; /* the event-loop iteration in which the last request was taken */
     enum http_state state;
+    uint32_t counted; /* bytes of what is kept of the request */
     bool is_first;
     bool presenting; /* inside `received` */
     bool resting;    /* the next request may be taken in the next iteration: the timer */

@@ -85,6 +85,17 @@ static size_t receive_websocket_frame(struct websocket *websocket, struct bytes 
     return used;
 }
 
+void websocket_count_parts(struct websocket *websocket)
+{
+    const struct websocket_rest *rest = websocket->rest;
+    size_t size = websocket_reader_size(websocket->reader) + (rest ? rest->capacity : 0);
+    int64_t change = (int64_t)size - websocket->counted;
+    websocket->counted = (uint32_t)size;
+    if (change != 0) {
+        conn_count_input(websocket->conn, change);
+    }
+}
+
 bool websocket_has_part(const struct websocket *websocket)
 {
     return websocket->reader != NULL || (websocket->rest != NULL && websocket->rest->len > 0);
@@ -102,6 +113,7 @@ size_t websocket_received(void *arg, struct bytes input)
             is_complete = true;
         }
     }
+    websocket_count_parts(websocket);
     conn_note_message(websocket->conn, is_complete, websocket_has_part(websocket));
     return used;
 }

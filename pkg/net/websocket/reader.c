@@ -17,6 +17,8 @@
 
 #include "base/mem.h"
 
+#define CONTEXT_SIZE 9011 /* of wslay's */
+
 struct websocket_reader {
     wslay_event_context_ptr context;
     struct bytes input;     /* what wslay may take now */
@@ -94,6 +96,11 @@ void websocket_reader_destroy(struct websocket_reader **pointer)
     wslay_event_context_free(reader->context);
     writer_free(&reader->message);
     free(reader);
+}
+
+size_t websocket_reader_size(const struct websocket_reader *reader)
+{
+    return reader ? sizeof *reader + CONTEXT_SIZE + reader->message.capacity : 0;
 }
 
 bool websocket_reader_is_between(const struct websocket_reader *reader)

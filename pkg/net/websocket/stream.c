@@ -108,6 +108,7 @@ static void present_stream_bytes(struct websocket *websocket, struct websocket_r
         return;
     }
     keep_stream_rest(websocket, own, bytes);
+    websocket_count_parts(websocket);
     conn_note_message(websocket->conn, bytes.len < len, websocket_has_part(websocket));
     if (is_stream_rest_too_large(websocket)) {
         websocket_fail(websocket, WEBSOCKET_ERROR_UNFINISHED);

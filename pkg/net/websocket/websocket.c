@@ -83,6 +83,7 @@ static void on_closed(void *arg, enum conn_close_reason reason)
     websocket_stream_drop(websocket);
     websocket_lifetime_drop(websocket);
     websocket_reader_destroy(&websocket->reader);
+    websocket_count_parts(websocket);
     websocket->port->count--;
     if (websocket->is_stream) {
         websocket->handler.stream->closed(websocket->arg, reason);
@@ -192,6 +193,7 @@ static void enter_ended(struct websocket *websocket)
     list_remove(&websocket->node);
     websocket_stream_drop(websocket);
     websocket_reader_destroy(&websocket->reader);
+    websocket_count_parts(websocket);
     conn_end(websocket->conn, (enum conn_close_reason)websocket->reason);
 }
 
@@ -242,14 +244,16 @@ static enum websocket_code close_code_of(enum conn_close_reason reason)
         [CONN_CLOSE_SILENT] = WEBSOCKET_GOING_AWAY, [CONN_CLOSE_PROTOCOL] = WEBSOCKET_POLICY,
         [CONN_CLOSE_DRAIN] = WEBSOCKET_GOING_AWAY,  [CONN_CLOSE_KICKED] = WEBSOCKET_POLICY,
         [CONN_CLOSE_BANNED] = WEBSOCKET_POLICY,     [CONN_CLOSE_TAKEN] = WEBSOCKET_POLICY,
-        [CONN_CLOSE_CUT_OFF] = WEBSOCKET_TRY_LATER, [CONN_CLOSE_LOCAL] = WEBSOCKET_NORMAL};
+        [CONN_CLOSE_MEMORY] = WEBSOCKET_TRY_LATER,  [CONN_CLOSE_CUT_OFF] = WEBSOCKET_TRY_LATER,
+        [CONN_CLOSE_LOCAL] = WEBSOCKET_NORMAL};
     return codes[reason];
 }
 
 /* After a violation of the protocol the peer's Close is not awaited. */
 static bool ends_without_close(enum conn_close_reason reason)
 {
-    return reason == CONN_CLOSE_PROTOCOL || reason == CONN_CLOSE_MESSAGE;
+    return reason == CONN_CLOSE_PROTOCOL || reason == CONN_CLOSE_MESSAGE ||
+           reason == CONN_CLOSE_MEMORY;
 }
 
 void websocket_end(struct websocket *websocket, enum conn_close_reason reason)

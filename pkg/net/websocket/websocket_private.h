@@ -115,6 +115,8 @@ size_t websocket_read(struct websocket_reader **reader, const struct websocket_l
 void websocket_event_free(struct websocket_event *event);
 /* Whether the next byte is the first of a frame. */
 bool websocket_reader_is_between(const struct websocket_reader *reader);
+/* Bytes of memory. */
+size_t websocket_reader_size(const struct websocket_reader *reader);
 void websocket_reader_destroy(struct websocket_reader **reader);
 
 /* ---- connections ---- */
@@ -150,6 +152,7 @@ struct websocket {
     uint32_t closing_since;          /* stamp */
     uint32_t pinged;                 /* stamp */
     uint32_t rest_limit;             /* 0: ws.max_message */
+    uint32_t counted;                /* bytes of reader and rest, as counted */
     uint16_t code;                   /* of the first Close; 0: none yet */
     uint8_t state;                   /* enum websocket_state */
     uint8_t stops;                   /* enum websocket_stop */
@@ -211,6 +214,8 @@ bool websocket_may_present(const struct websocket *websocket);
 
 /* input.c: a conn_handler's received. */
 size_t websocket_received(void *websocket, struct bytes input);
+/* Counts what is kept of a message outside the conn's input; after each change. */
+void websocket_count_parts(struct websocket *websocket);
 /* Whether a part of a message is kept outside the conn's input. */
 bool websocket_has_part(const struct websocket *websocket);
 

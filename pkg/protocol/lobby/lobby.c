@@ -424,8 +424,12 @@ static void on_closed(void *arg, enum conn_close_reason reason)
 
 static void on_expelled(void *arg, enum conn_close_reason reason)
 {
-    lobby_end(arg, &(struct lobby_ending){LOBBY_CODE_TIMEOUT, "a message was not complete in time",
-                                          reason, true});
+    bool is_late = reason == CONN_CLOSE_MESSAGE;
+    lobby_end(arg,
+              &(struct lobby_ending){is_late ? LOBBY_CODE_TIMEOUT : LOBBY_CODE_LIMIT,
+                                     is_late ? "a message was not complete in time"
+                                             : "this front-end is short of memory; reconnect later",
+                                     reason, true});
 }
 
 static const struct conn_handler handler = {.received = on_lobby_input,
