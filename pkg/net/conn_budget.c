@@ -365,3 +365,8 @@ void net_budget_free(struct net *net)
     loop_timer_destroy(&net->wait_tick);
     budget_destroy(&net->budget);
 }
+
+bool conn_shares_address(const struct conn *conn)
+{
+    return (conn->flags & CONN_SHARED) != 0;
+}

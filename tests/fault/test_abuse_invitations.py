@@ -118,3 +118,19 @@ def test_an_ipv6_sender_is_counted_by_its_network(t):
     host = connect(t, frontend, "1:h", "::1")
     assert invite(host, strangers(2)) == []
     assert counts(redis) == {"all": 2, "u:1:h": 2, "a:::": 2}
+
+
+def test_addresses_of_many_clients_have_no_limit_of_their_own(t):
+    redis = t.redis()
+    settings = {"invite.max_per_address": 2, "presence.max_per_address": "64KiB",
+                "net.shared_addresses": ATTACKER + "/32"}
+    frontend = t.frontend(redis, listen=LISTEN, settings=settings)
+    host, alone = connect(t, frontend, "1:h", ATTACKER), connect(t, frontend, "1:a")
+    assert invite(host, strangers(9)) == [] and codes(invite(alone, strangers(9, "y"))) == ["limit"]
+    assert counts(redis) == {"all": 11, "u:1:h": 9, "u:1:a": 2, "a:127.0.0.1": 2}
+    for client, expected in ((host, []), (alone, ["limit"])):
+        client.messages.clear()
+        client.say("subscribe", strangers(200, client.user))
+        client.sync()
+        client.sync()
+        assert codes([message["data"] for _, message in client.messages if message["command"] == "error"]) == expected

@@ -70,6 +70,9 @@ static struct bytes sender_address(const struct turntable_session *session,
                                    char text[ADDRESS_TEXT_SIZE])
 {
     struct address address = *conn_peer(turntable_conn(session));
+    if (conn_shares_address(turntable_conn(session))) {
+        return BYTES_LITERAL("");
+    }
     if (address.family != ADDRESS_IPV4 && address.family != ADDRESS_IPV6) {
         return BYTES_LITERAL("");
     }

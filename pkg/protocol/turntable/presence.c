@@ -176,8 +176,10 @@ static struct subscriptions *subscriptions_of(struct turntable_session *session)
     }
     subscriptions = mem_zalloc(1, sizeof *subscriptions);
     subscriptions->session = session;
-    subscriptions->account = presence_account_open(session->port->subscribers->presence,
-                                                   conn_peer(turntable_conn(session)));
+    if (!conn_shares_address(turntable_conn(session))) {
+        subscriptions->account = presence_account_open(session->port->subscribers->presence,
+                                                       conn_peer(turntable_conn(session)));
+    }
     list_init(&subscriptions->answering);
     list_init(&subscriptions->answers);
     session->subscriptions = subscriptions;
