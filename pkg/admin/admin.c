@@ -82,6 +82,7 @@ void admin_destroy(struct admin **pointer)
         struct admin_space *space = list_entry(admin->spaces.next, struct admin_space, link);
         map_unwatch(&space->watcher);
         live_remove_space(space);
+        stats_remove_space(space);
         list_remove(&space->link);
         free(space);
     }

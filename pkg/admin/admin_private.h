@@ -18,6 +18,7 @@ struct gameserver;
 struct page;
 struct live;
 struct server_lists;
+struct protocol_tally;
 
 /* A space in use; its view is kept while it is held. */
 struct admin_space {
@@ -28,6 +29,7 @@ struct admin_space {
     size_t holders;
     uint64_t watches; /* how often a view was taken: another one counts its changes anew */
     struct follower_list readers; /* of the live stream */
+    struct protocol_tally *tally; /* of the entries by protocol; NULL: never requested */
 };
 
 struct admin {
@@ -129,11 +131,13 @@ void live_resume(struct admin_space *space);
 void live_nodes_read(struct live *live);
 size_t live_count(const struct live *live);
 
-/* stats.c: an object with this front-end's numbers; protocols: counts the view's entries by
- * protocol.
- */
+/* stats.c: an object with this front-end's numbers; protocols: with the last count of the view's
+ * entries by protocol. */
 void stats_write(struct json_writer *json, struct admin *admin, const struct admin_space *space,
                  bool protocols);
+/* Answers once the entries have been counted; the space is held, and its view is live. */
+void stats_answer(struct admin *admin, struct http_request *request, struct admin_space *space);
+void stats_remove_space(struct admin_space *space);
 
 /* entries.c */
 struct entry_format {

@@ -224,7 +224,7 @@ static void on_nodes_request(void *arg, struct http_request *request)
     }
 }
 
-/* GET /api/v1/stats: from the view as it is, so that it never waits for Redis. */
+/* GET /api/v1/stats */
 
 static void on_stats(void *arg, struct http_request *request)
 {
@@ -239,12 +239,16 @@ static void on_stats(void *arg, struct http_request *request)
     if (!space) {
         return;
     }
-    bool held = admin_space_hold(space, &why) != NULL;
-    stats_write(&json, admin, space, true);
-    if (held) {
+    const struct map_view *view = admin_space_hold(space, &why);
+    if (view && map_view_is_live(view)) {
+        stats_answer(admin, request, space);
+    } else {
+        stats_write(&json, admin, space, false);
+        respond_json(request, &text);
+    }
+    if (view) {
         admin_space_release(space);
     }
-    respond_json(request, &text);
 }
 
 /* GET /api/v1/shard */

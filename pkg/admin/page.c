@@ -42,7 +42,7 @@ static const char index_text[] = "Tracker: a front-end of a shared client map.\n
 
 /* A plain or compressed file; each has its own tag, as the bytes differ. */
 struct file_form {
-    struct bytes data;
+    struct frame *data; /* NULL: there is no such form */
     char tag[ADMIN_TAG_SIZE(TAG_DIGITS)];
 };
 
@@ -50,7 +50,7 @@ struct file {
     struct admin *admin;
     const char *name;
     struct file_form plain;
-    struct file_form compressed; /* no data when it would not be shorter */
+    struct file_form compressed; /* none when it would not be shorter */
     const char *type;
     bool is_client; /* served regardless of web.page */
 };
@@ -79,7 +79,7 @@ static const char *content_type_of(const char *name)
 
 static struct file_form make_form(struct bytes data)
 {
-    struct file_form form = {.data = data};
+    struct file_form form = {.data = frame_create(data)};
     admin_write_tag(data, TAG_DIGITS, form.tag);
     return form;
 }
@@ -110,6 +110,10 @@ struct page *page_create(void)
 
 void page_destroy(struct page **page)
 {
+    for (size_t i = 0; i < FILES; i++) {
+        frame_unref(&(*page)->files[i].plain.data);
+        frame_unref(&(*page)->files[i].compressed.data);
+    }
     free(*page);
     *page = NULL;
 }
@@ -123,7 +127,7 @@ static void on_file(void *arg, struct http_request *request)
     }
     struct bytes known = http_request_header(request, "If-None-Match");
     bool is_html = !strcmp(file->type, "text/html; charset=utf-8");
-    bool compresses = file->compressed.data.len > 0 && http_request_accepts_coding(request, "gzip");
+    bool compresses = file->compressed.data && http_request_accepts_coding(request, "gzip");
     const struct file_form *form = compresses ? &file->compressed : &file->plain;
     bool is_known = admin_has_tag(known, form->tag);
     char headers[1024];
@@ -137,7 +141,7 @@ static void on_file(void *arg, struct http_request *request)
     if (is_known) {
         http_respond(request, 304, NULL, headers, (struct bytes){0});
     } else {
-        http_respond(request, 200, file->type, headers, form->data);
+        http_respond_frame(request, 200, file->type, headers, form->data);
     }
 }
 

@@ -4,13 +4,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "admin/admin_private.h"
+#include "admin/listing_private.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "metrics/metrics.h"
 
 /* A bound on the protocols that other front-ends may claim; more than exist. */
-#define PROTOCOLS_MAX 16
+#define PROTOCOLS_MAX     16
+#define PROTOCOL_NAME_MAX 32
+#define STEP_COUNTED      256 /* entries in one step */
 
 static void write_stat(struct json_writer *json, const char *name, int64_t value)
 {
@@ -46,45 +48,88 @@ static int64_t sum_metric_lines(const char *wanted)
     return total;
 }
 
+/* Entries by protocol. */
 struct protocol_count {
-    struct bytes name;
+    uint8_t len;
+    char name[PROTOCOL_NAME_MAX];
     int64_t entries;
 };
 
-static void count_protocol(struct protocol_count *counts, size_t *count, struct bytes name)
+struct protocol_table {
+    struct protocol_count counts[PROTOCOLS_MAX];
+    size_t count;
+    uint64_t generation, watches; /* of the view, when the count was begun */
+};
+
+/* One count at a time, for all who ask; each step of any of them advances it. */
+struct protocol_tally {
+    struct protocol_table running, done;
+    bool is_running;
+    uint64_t begun, completed; /* the number of the last one, from 1 */
+    struct writer after;       /* the id of the last entry that was counted */
+};
+
+static void count_protocol(struct protocol_table *table, struct bytes name)
 {
     size_t i = 0;
-    while (i < *count && !bytes_equal(counts[i].name, name)) {
+    while (i < table->count && !bytes_equal((struct bytes){(const uint8_t *)table->counts[i].name,
+                                                           table->counts[i].len},
+                                            name)) {
         i++;
     }
-    if (i == PROTOCOLS_MAX) {
+    if (i == PROTOCOLS_MAX || name.len > PROTOCOL_NAME_MAX) {
         return;
     }
-    if (i == *count) {
-        counts[(*count)++] = (struct protocol_count){name, 0};
+    if (i == table->count) {
+        struct protocol_count *count = &table->counts[table->count++];
+        *count = (struct protocol_count){.len = (uint8_t)name.len};
+        memcpy(count->name, name.data, name.len);
     }
-    counts[i].entries++;
+    table->counts[i].entries++;
 }
 
-static void write_protocols(struct json_writer *json, struct map_view *view)
+static bool is_table_of(const struct protocol_table *table, const struct admin_space *space)
 {
-    struct protocol_count counts[PROTOCOLS_MAX];
-    struct map_cursor cursor = {0};
-    struct map_entry *entry;
-    size_t count = 0;
-    map_cursor_begin(&cursor, view, MAP_CURSOR_OLDEST);
-    while ((entry = map_cursor_next(&cursor))) {
-        struct bytes name = map_entry_field(entry, "protocol");
-        if (name.len > 0 && json_is_text(name)) {
-            count_protocol(counts, &count, name);
-        }
+    return table->watches == space->watches &&
+           table->generation == map_view_generation(space->watcher.view);
+}
+
+/* Counts some more entries. */
+static void step_tally(struct protocol_tally *tally, const struct admin_space *space)
+{
+    struct map_view *view = space->watcher.view;
+    size_t count;
+    struct map_entry *const *entries = map_view_sorted(view, &count);
+    if (!tally->is_running) {
+        tally->is_running = true;
+        tally->begun++;
+        tally->running = (struct protocol_table){.generation = map_view_generation(view),
+                                                 .watches = space->watches};
+        writer_reset(&tally->after);
     }
-    map_cursor_end(&cursor);
+    size_t at = listing_place_after(entries, count, writer_bytes_written(&tally->after));
+    for (size_t i = 0; i < STEP_COUNTED && at < count; i++) {
+        struct bytes name = map_entry_field(entries[at], "protocol");
+        if (name.len > 0 && json_is_text(name)) {
+            count_protocol(&tally->running, name);
+        }
+        listing_note_id(&tally->after, entries[at++]);
+    }
+    if (at == count) {
+        tally->is_running = false;
+        tally->done = tally->running;
+        tally->completed = tally->begun;
+    }
+}
+
+static void write_protocols(struct json_writer *json, const struct protocol_table *table)
+{
     json_write_name(json, "protocols");
     json_write_object_begin(json);
-    for (size_t i = 0; i < count; i++) {
-        json_write_key(json, counts[i].name);
-        json_write_integer(json, counts[i].entries);
+    for (size_t i = 0; i < table->count; i++) {
+        const struct protocol_count *count = &table->counts[i];
+        json_write_key(json, (struct bytes){(const uint8_t *)count->name, count->len});
+        json_write_integer(json, count->entries);
     }
     json_write_object_end(json);
 }
@@ -130,8 +175,8 @@ void stats_write(struct json_writer *json, struct admin *admin, const struct adm
     json_write_member(json, "space", bytes_from_string(map_space_name(space->map)));
     if (view && map_view_is_live(view)) {
         write_stat(json, "clients", (int64_t)map_view_count(view));
-        if (protocols) {
-            write_protocols(json, view);
+        if (protocols && space->tally && space->tally->completed > 0) {
+            write_protocols(json, &space->tally->done);
         }
     }
     write_stat(json, "connections", metrics_get(METRIC_CONNECTIONS));
@@ -155,4 +200,53 @@ void stats_write(struct json_writer *json, struct admin *admin, const struct adm
     write_stat(json, "output_memory_limit", metrics_get(METRIC_OUTPUT_MEMORY_LIMIT));
     write_stat(json, "cpu_us", (int64_t)clock_cpu_us());
     json_write_object_end(json);
+}
+
+/* GET /api/v1/stats: from the view as it is, so that it never waits for Redis. */
+
+struct stats_answer {
+    struct listing listing;
+    uint64_t wanted; /* the first count that began no earlier than the request */
+};
+
+static void free_stats_answer(struct listing *listing)
+{
+    free(listing);
+}
+
+static bool write_stats_answer(struct listing *listing)
+{
+    const struct stats_answer *answer = (const struct stats_answer *)listing;
+    struct protocol_tally *tally = listing->space->tally;
+    if (tally->completed < answer->wanted && !is_table_of(&tally->done, listing->space)) {
+        step_tally(tally, listing->space);
+        return true;
+    }
+    stats_write(&listing->json, listing->admin, listing->space, true);
+    writer_u8(&listing->text, '\n');
+    return false;
+}
+
+void stats_answer(struct admin *admin, struct http_request *request, struct admin_space *space)
+{
+    struct stats_answer *answer = mem_zalloc(1, sizeof *answer);
+    if (!space->tally) {
+        space->tally = mem_zalloc(1, sizeof *space->tally);
+    }
+    const struct protocol_tally *tally = space->tally;
+    bool joins = tally->is_running && is_table_of(&tally->running, space);
+    answer->wanted = tally->begun + !joins;
+    answer->listing.write = write_stats_answer;
+    answer->listing.free = free_stats_answer;
+    admin_charge(request, map_view_count(space->watcher.view) / ADMIN_SCANNED_PER_UNIT);
+    listing_start(&answer->listing, admin, request, space, false, "count_protocols");
+}
+
+void stats_remove_space(struct admin_space *space)
+{
+    if (space->tally) {
+        writer_free(&space->tally->after);
+    }
+    free(space->tally);
+    space->tally = NULL;
 }

@@ -196,6 +196,23 @@ def test_stats(t):
     assert stats["memory"] > 1 << 20 and stats["received_bytes"] > 0 and stats["cpu_us"] > 0
 
 
+def test_entries_by_protocol(t):
+    """Counted in pieces, also for several requests at once; and again when the map has changed."""
+    frontend = t.frontend(t.redis(), settings={"client.max_ids": "1000"})
+    fill(t, frontend, [b"id%04d" % number for number in range(700)])
+    request = b"GET /api/v1/stats HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    get(frontend, "/api/v1/clients?limit=1")
+    for count in (700, 701):
+        connections = [socket.create_connection(frontend.address("web")) for _ in range(5)]
+        for connection in connections:
+            connection.sendall(request)
+        for connection in connections:
+            with connection, connection.makefile("rb") as file:
+                assert json.loads(file.read().split(b"\r\n\r\n")[1])["protocols"] == {"tracker": count}
+        t.connect(frontend, Versioned).open(b"x")
+        t.wait_until(lambda: get(frontend, "/api/v1/clients?limit=1")["count"] == count + 1)
+
+
 def test_requests_while_redis_is_unreachable(t):
     """What is known is shown; numbers never wait; what was never known is said so."""
     redis = t.redis()
