@@ -1,0 +1,302 @@
+"""One address that hurries: its connections are read from more slowly, and nobody else's; it loses nothing, is closed
+by nobody, and waits five seconds at most. Ordinary loads never exceed the budget."""
+import http.client
+import re
+import socket
+import time
+
+from harness.abuse import ATTACKER, Watch
+from harness.sync import Sync
+from harness.tracker import Versioned, Wide, packets
+from harness.turntable import Turntable
+from harness.waiting import scaled, wait_until
+
+LISTEN = ("web=127.0.0.1:0", "tracker=127.0.0.1:0", "sync=127.0.0.1:0")
+ANSWER = b"HTTP/1.1 200"
+
+
+def connect(address, source=ATTACKER):
+    return socket.create_connection(address, source_address=(source, 0), timeout=scaled(20))
+
+
+def units(frontend):
+    return frontend.metrics()["tracker_budget_units_total"]
+
+
+def waits(frontend, of):
+    return frontend.metrics()[f'tracker_budget_waits_total{{of="{of}"}}']
+
+
+def send_requests(connection, count, path="/healthz"):
+    connection.sendall((f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n" * count).encode())
+
+
+def read_answers(connection, count):
+    """How many answers of 200 have come: when so many have, or the connection has ended."""
+    data, seen = b"", 0
+    while seen < count:
+        part = connection.recv(1 << 16)
+        if not part:
+            break
+        data += part
+        seen += data.count(ANSWER)
+        data = data[data.rfind(ANSWER) + len(ANSWER):] if ANSWER in data else data
+    return seen
+
+
+def flood(frontend, connections, requests):
+    sockets = [connect(frontend.address("web")) for _ in range(connections)]
+    for connection in sockets:
+        send_requests(connection, requests)
+    return sockets
+
+
+def test_an_address_that_floods_waits_and_no_other(t):
+    # Less than the defaults, so that any machine can exceed it.
+    frontend = t.frontend(t.redis(), listen=LISTEN, settings={"budget.address_rate": 1000, "budget.address_burst": 500})
+    watch = Watch(t, frontend)
+    began = time.monotonic()
+    sockets = flood(frontend, 4, 400)
+    wait_until(lambda: waits(frontend, "address") > 0)
+    client = t.connect(frontend, Versioned)
+    id = client.open(b"calm")
+    calm = time.monotonic()
+    for version in range(20):
+        client.update(id, version + 1, b"%d" % version)
+    assert time.monotonic() - calm < scaled(2), "the updates of another address"
+    # Nothing is lost, and nobody closed. At two units a request, the burst pays for 250, and the rate for 500 a second.
+    assert [read_answers(connection, 400) for connection in sockets] == [400] * 4
+    assert time.monotonic() - began > 2
+    assert frontend.log_lines("budget_exceeded.*of=address")
+    watch.stop().check()
+    assert frontend.metrics()["tracker_budget_waiting"] == 0
+
+
+def test_within_an_address_each_connection_has_its_share(t):
+    frontend = t.frontend(t.redis(), listen=LISTEN, settings={"budget.address_rate": 200, "budget.address_burst": 100})
+    quiet = connect(frontend.address("web"))
+    flood(frontend, 8, 500)
+    wait_until(lambda: waits(frontend, "address") >= 8)
+    for _ in range(3):
+        began = time.monotonic()
+        send_requests(quiet, 1)
+        assert read_answers(quiet, 1) == 1
+        assert time.monotonic() - began < scaled(5), "behind those that flood"
+
+
+def test_a_connection_that_waits_is_not_reported_gone(t):
+    """Its updates wait for the budget longer than client.ttl, and its entry stays; all of them are answered in the end."""
+    frontend = t.frontend(t.redis(), listen=LISTEN, settings={
+        "budget.rate": 100, "budget.burst": 1, "tracker.rate": 0,
+        "client.ttl": "1s", "client.grace": "200ms", "map.sweep": "100ms", "presence.offline_delay": "100ms"})
+    observer = t.connect(frontend, Versioned)
+    observer.open(b"observer")
+    client = t.connect(frontend, Versioned)
+    id = client.open(b"hurried")
+    client.send(b"".join(packets.versioned.update(id, version, b"x" * 200) for version in range(1, 200)))
+    client.timeout = scaled(20)
+    assert all(client.read_acknowledgement() for _ in range(1, 200))
+    assert waits(frontend, "connection") > 10
+    assert frontend.metrics()['tracker_connections_closed_total{reason="silent"}'] == 0
+
+
+def test_reconnecting_pays_for_nothing(t):
+    frontend = t.frontend(t.redis(), listen=LISTEN, settings={"budget.address_rate": 100, "budget.address_burst": 10})
+    began = time.monotonic()
+    for _ in range(10):
+        connection = connect(frontend.address("web"))
+        send_requests(connection, 10)
+        assert read_answers(connection, 10) == 10
+        connection.close()
+    assert time.monotonic() - began > 1.5  # 200 units, less those of the burst, at 100 a second
+
+
+def test_shared_addresses_have_no_budget(t):
+    frontend = t.frontend(t.redis(), listen=LISTEN, settings={
+        "budget.address_rate": 1, "budget.address_burst": 1, "net.shared_addresses": f"10.0.0.0/8 {ATTACKER} 127.0.0.1"})
+    connection = connect(frontend.address("web"))
+    send_requests(connection, 100)
+    assert read_answers(connection, 100) == 100
+    assert waits(frontend, "address") == 0
+
+
+def test_limits_of_the_former_kind_are_accepted_and_reported(t):
+    frontend = t.frontend(t.redis(), listen=LISTEN, settings={"tracker.address_rate": 7, "tracker.address_burst": 9})
+    lines = "".join(frontend.log_lines("setting_obsolete"))
+    assert "key=tracker.address_rate instead=budget.address_rate" in lines, lines
+    assert "key=tracker.address_burst instead=budget.address_burst" in lines, lines
+
+
+def units_of(frontend, load):
+    """What the load is charged, less what reading the metrics is."""
+    def read():
+        connection = http.client.HTTPConnection(*frontend.address("web"))
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+        connection.close()
+        return int(re.search(r"^tracker_budget_units_total (\d+)", text, re.M)[1]), len(text)
+    before, length = read()
+    load()
+    return read()[0] - before - 2 - length // 1024
+
+
+def test_what_messages_cost(t):
+    frontend = t.frontend(t.redis(), listen=LISTEN)
+    web, client = connect(frontend.address("web")), t.connect(frontend, Versioned)
+    id = client.open(b"x")
+    player, other = (t.connect(frontend, Sync, kind="sync") for _ in range(2))
+    user = Turntable(frontend.address("web"), user="1:u")
+    t.stack.callback(user.drop)
+    user.sync()
+
+    def request():
+        send_requests(web, 1)
+        assert read_answers(web, 1) == 1
+
+    def subscribe():
+        user.subscribe(*[f"1:{number}" for number in range(100)])
+        user.sync()
+
+    def send_long():
+        player.set(long="x" * 10240)
+        player.barrier()
+
+    def send_to_two():
+        player.send([player.token, other.token], {"type": "long", "data": "x" * 33 * 1024})
+        player.wait_packet()
+        other.wait_packet()
+
+    empty = units_of(frontend, player.barrier)
+    synced = units_of(frontend, user.sync)
+    assert units_of(frontend, request) == 2
+    assert units_of(frontend, lambda: client.update(id, 1, b"y")) == 2
+    assert units_of(frontend, subscribe) == 1 + 1 + 100 + synced
+    assert units_of(frontend, send_long) == 1 + 10 + 1 + empty
+    # Each of two receivers: two, and one for each 16 KiB.
+    assert units_of(frontend, send_to_two) == 1 + 33 + 2 * (2 + 33 * 1024 // (16 * 1024))
+
+
+def test_what_a_get_costs(t):
+    """Each 64 entries when the text is encoded, and each KiB of it."""
+    frontend = t.frontend(t.redis(), listen=(*LISTEN, "tracker=127.0.0.1:0,form=wide"),
+                          settings={"client.max_ids": 200, "tracker.push": "off"})
+    writer, reader = t.connect(frontend, Versioned), t.connect(frontend, Wide, index=1)
+    for number in range(130):
+        writer.open(b"%0100d" % number)
+    reader.open(b"reader")
+    wait_until(lambda: len(reader.get()) == 131)
+    text = reader.get_text()
+    # No other client follows the map, so that its text is not kept.
+    assert units_of(frontend, reader.get_text) == 1 + (len(text) + 8) // 1024 + 131 // 64
+
+
+def test_what_a_unit_takes(t):
+    """Prints the processor time of the front-end for a unit of each kind of message, sent as fast as it answers."""
+    frontend = t.frontend(t.redis(), listen=LISTEN, settings={
+        "budget.rate": 0, "budget.address_rate": 0, "tracker.rate": 0, "ws.rate": 0})
+    web, client = connect(frontend.address("web")), t.connect(frontend, Versioned)
+    id = client.open(b"x")
+    user = Turntable(frontend.address("web"), user="1:u")
+    t.stack.callback(user.drop)
+    sync = t.connect(frontend, Sync, kind="sync")
+
+    def requests():
+        send_requests(web, 200)
+        assert read_answers(web, 200) == 200
+
+    def lists():
+        send_requests(web, 20, "/metrics")
+        assert read_answers(web, 20) == 20
+
+    def updates():
+        client.send(b"".join(packets.versioned.update(id, number & 255, b"x" * 200) for number in range(200)))
+        for _ in range(200):
+            client.read_acknowledgement()
+
+    def subscriptions():
+        for number in range(5):
+            user.subscribe(*[f"1:{number}.{index}" for index in range(100)])
+        user.sync()
+
+    def properties():
+        for number in range(100):
+            sync.set(number=number)
+        sync.barrier()
+
+    for name, load in (("requests", requests), ("metrics", lists), ("updates", updates),
+                       ("subscriptions", subscriptions), ("properties", properties)):
+        load()
+        before, began = units(frontend), frontend.process.cpu()
+        while frontend.process.cpu() < began + 0.2:
+            load()
+        taken, charged = frontend.process.cpu() - began, units(frontend) - before
+        print(f"{name}: {taken / charged * 1e6:.1f} us a unit")
+        assert charged > 0 and taken / charged < scaled(200e-6), (name, taken, charged)
+
+
+# Ordinary loads, all from one address and through one front-end, with the default settings.
+
+
+def exceeded(frontend):
+    return [waits(frontend, of) for of in ("connection", "address", "network")]
+
+
+def paced(seconds, rate, step):
+    """Calls step(number) so many times a second."""
+    began = time.monotonic()
+    for number in range(int(seconds * rate)):
+        step(number)
+        time.sleep(max(0, began + (number + 1) / rate - time.monotonic()))
+
+
+def report(frontend, load, seconds, before):
+    print(f"{load}: {(units(frontend) - before) / seconds:.0f} units a second of 50,000")
+
+
+def test_a_game_never_exceeds_the_budget(t):
+    """32 players in one space, each of whom sends its position 30 times a second."""
+    frontend = t.frontend(t.redis(), listen=LISTEN)
+    players = [t.connect(frontend, Versioned) for _ in range(32)]
+    ids = [player.open(b"start") for player in players]
+    before = units(frontend)
+
+    def move(number):
+        for player, id in zip(players, ids):
+            player.send(packets.versioned.update(id, number + 1, b"p" * 60))
+
+    paced(3, 30, move)
+    report(frontend, "game", 3, before)
+    assert exceeded(frontend) == [0, 0, 0]
+
+
+def test_a_chat_never_exceeds_the_budget(t):
+    """A room of 50 behind one NAT, each of whom subscribes to the others; ten messages a second."""
+    frontend = t.frontend(t.redis(), listen=LISTEN)
+    users = [f"1:u{number}" for number in range(50)]
+    before = units(frontend)
+    clients = [Turntable(frontend.address("web"), user=user) for user in users]
+    for client in clients:
+        t.stack.callback(client.drop)
+        client.subscribe(*users)
+        client.join("room")
+    paced(3, 10, lambda number: clients[number % 50].play("room", {"text": "hello " * 20}))
+    report(frontend, "chat", 3, before)
+    assert exceeded(frontend) == [0, 0, 0]
+
+
+def test_a_sensor_network_never_exceeds_the_budget(t):
+    """300 sensors behind one gateway that send a value each second, and a monitor with all of them."""
+    frontend = t.frontend(t.redis(), listen=LISTEN)
+    monitor = t.connect(frontend, Sync, kind="sync", delta=True)
+    sensors = [t.connect(frontend, Versioned) for _ in range(300)]
+    ids = [sensor.open(b"{}") for sensor in sensors]
+    before = units(frontend)
+
+    def measure(number):
+        for index in range(number % 10, 300, 10):
+            sensors[index].send(packets.versioned.update(ids[index], number + 1, b"value=%d" % number))
+        monitor.pump()
+
+    paced(3, 10, measure)
+    report(frontend, "sensors", 3, before)
+    assert exceeded(frontend) == [0, 0, 0]
