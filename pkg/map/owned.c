@@ -22,6 +22,8 @@
 #include "schema/event.h"
 #include "schema/fields.h"
 
+/* Bytes by which changes that wait to be sent may be longer than all fields twice. */
+#define SET_SPARE 4096
 /* Until a restore that could not be done is tried again. */
 #define RESTORE_RETRY_MS 500
 /* Memory that an entry may hold beyond its state, when that has become shorter. */
@@ -176,6 +178,11 @@ static void send_owned_changes(struct partition *partition, struct owned *owned,
         if (owned->phase == OWNED_CONFIRMED) {
             owned_unconfirm(partition, owned);
         }
+        return;
+    }
+    if (fields->set && fields->set->state_len + delta.len > 2 * fields->body.len + SET_SPARE) {
+        /* It names more fields that have come and gone than the entry has: a restore is shorter. */
+        owned_unconfirm(partition, owned);
         return;
     }
     if (fields->set) {

@@ -4,6 +4,8 @@
  */
 #include "map/fields_fixture.h"
 
+#include "map/op_private.h"
+
 static int setup_two(void **state)
 {
     *state = world_with_fronts(2);
@@ -88,6 +90,37 @@ static void test_changes_that_wait_are_joined(void **state)
     }
     WAIT_UNTIL(world, shows_field(&observer, client.id, "p:5999", NULL));
     assert_false(has_stored(world, client.id, "p:0"));
+    map_session_end(&client.session, false);
+    map_unwatch(&observer.watcher);
+}
+
+/* However many fields come and go: what waits is no longer than the entry itself, but for a fixed
+ * size, and so is the work for each change. */
+static void test_changes_that_wait_stay_short(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    struct client client;
+    char text[32];
+    observer_watch(world, &observer, &world->fronts[1]);
+    client_connect(&client, &world->fronts[0]);
+    client_open_fields(world, &client, &(struct map_open){0});
+    struct partition *partition = partition_of(client.space, bytes_from_string(client.id));
+    for (int count = 1000; count <= 4000; count *= 2) {
+        size_t longest = 0;
+        for (int i = 0; i < count; i++) {
+            snprintf(text, sizeof text, "p:%d.%d", count, i);
+            assert_true(client_set(&client, client.id, text, "x"));
+            assert_true(client_set(&client, client.id, text, NULL));
+            const struct owned *owned = owned_find(partition, bytes_from_string(client.id));
+            size_t len = owned->fields->set ? owned->fields->set->state_len : 0;
+            longest = len > longest ? len : longest;
+        }
+        assert_in_range(longest, 1, 8192);
+        assert_true(client_set(&client, client.id, "p:last", text));
+        WAIT_UNTIL(world, shows_field(&observer, client.id, "p:last", text));
+        assert_false(has_stored(world, client.id, text));
+    }
     map_session_end(&client.session, false);
     map_unwatch(&observer.watcher);
 }
@@ -328,6 +361,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_fields_are_set_deleted_and_published),
         TEST(test_changes_that_wait_are_joined),
+        TEST(test_changes_that_wait_stay_short),
         TEST(test_an_id_of_the_callers_is_kept_or_refused),
         TEST(test_nobody_else_may_write_or_adopt),
         TEST(test_a_returning_client_has_all_fields),
