@@ -18,6 +18,9 @@
 #include "view/view.h"
 
 #define FORGET_MS 1000 /* after which a received packet is not kept for further receivers */
+/* Of the table of costs. */
+#define RECEIVERS_PER_UNIT 8
+#define BYTES_PER_UNIT     1024
 
 /* The acknowledgements to be sent to one other front-end. */
 struct ack {
@@ -128,6 +131,34 @@ static void route_packet(struct map_space *space, uint64_t number, struct bytes 
     } else {
         relay_lookup_add(relay_lookup_begin(space, to), number, packet);
     }
+}
+
+static uint32_t units_of(uint64_t units)
+{
+    return units < UINT32_MAX ? (uint32_t)units : UINT32_MAX;
+}
+
+uint32_t relay_cost(const struct map_session *session, size_t len, const struct bytes *ids,
+                    size_t count)
+{
+    const struct map_space *space = map_session_space(session);
+    struct bytes own = bytes_from_string(map_node_id(map_space_map(space)));
+    uint64_t units = count / RECEIVERS_PER_UNIT;
+    for (size_t i = 0; i < count; i++) {
+        if (map_owns(space, ids[i])) {
+            continue;
+        }
+        struct bytes node = find_owner_in_view(space, ids[i]);
+        units += node.len > 0 && !bytes_equal(node, own) ? 1 + len / BYTES_PER_UNIT : 1;
+    }
+    return units_of(units);
+}
+
+uint32_t relay_broadcast_cost(const struct map_session *session, size_t len)
+{
+    const struct map_view *view = map_space_view(map_session_space(session));
+    size_t receivers = view && map_view_is_live(view) ? map_view_count(view) : 0;
+    return units_of(1 + len / BYTES_PER_UNIT + receivers / RECEIVERS_PER_UNIT);
 }
 
 void relay_send_to_many(struct map_session *session, struct map_packet *packet,

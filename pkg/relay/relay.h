@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/bytes.h"
 #include "base/list.h"
@@ -56,6 +57,11 @@ struct relay_receiver {
 };
 void relay_send_to_many(struct map_session *session, struct map_packet *packet,
                         const struct relay_receiver *receivers, size_t count, map_done done);
+/* What it costs beside the sender's message, in units of work (docs/configuration.md): for its
+ * receivers, those that are looked up, and what is sent to other front-ends. */
+uint32_t relay_cost(const struct map_session *session, size_t len, const struct bytes *ids,
+                    size_t count);
+uint32_t relay_broadcast_cost(const struct map_session *session, size_t len);
 /* Sends a packet to all clients in the session's space. done: MAP_OK when it has been published. */
 void relay_send_broadcast(struct map_session *session, struct bytes from, struct bytes packet,
                           map_done done, void *arg);

@@ -30,6 +30,22 @@ static void on_room_notify(void *room)
     room_notify(room);
 }
 
+static void deliver_frame(void *arg, struct list *receiver, const struct fanout_frame *frame)
+{
+    const struct room_set *rooms = ((struct room *)arg)->rooms;
+    struct room_member *public = list_entry(receiver, struct room_member, link);
+    struct member *member = list_entry(public, struct member, public);
+    if (public->active && member->last_frame < frame->number) {
+        member->last_frame = frame->number;
+        rooms->callbacks->deliver(rooms->arg, public, frame->kind, frame->frame);
+    }
+}
+
+void room_send(struct room *room, unsigned kind, struct frame *frame)
+{
+    fanout_add(&room->fanout, kind, frame);
+}
+
 static struct room *create_room(struct room_set *rooms, struct bytes name)
 {
     struct room *room = mem_zalloc(1, sizeof *room + name.len);
@@ -43,7 +59,10 @@ static struct room *create_room(struct room_set *rooms, struct bytes name)
         list_init(lists[i]);
     }
     loop_pending_init(&room->mark);
+    fanout_init(&room->fanout, map_loop(rooms->map), &room->members, "room_messages", deliver_frame,
+                room);
     room->notify = (struct loop_task){.callback = on_room_notify, .arg = room};
+    room_forget_sorted(room);
     HASH_ADD(hh, rooms->table, name, room->name_len, room);
     metrics_add(METRIC_ROOMS, 1);
     room_listen(room);
@@ -86,6 +105,7 @@ static void free_room(struct room *room)
     struct room_set *rooms = room->rooms;
     room_read_stop(room);
     room_forget_kept(room);
+    fanout_stop(&room->fanout);
     room_forget_users(room);
     channel_leave(&room->channel);
     loop_cancel(map_loop(rooms->map), &room->notify);
@@ -207,6 +227,15 @@ static int compare_room_names(const void *a, const void *b)
     return bytes_compare(*(const struct bytes *)a, *(const struct bytes *)b);
 }
 
+static void reserve_sorted(struct room *room, size_t count)
+{
+    if (count <= room->sorted_capacity) {
+        return;
+    }
+    room->sorted_capacity = count + count / 2 + 1;
+    room->sorted = mem_realloc(room->sorted, room->sorted_capacity * sizeof *room->sorted);
+}
+
 const struct bytes *room_users(struct room *room, size_t *count)
 {
     *count = room->present;
@@ -214,7 +243,7 @@ const struct bytes *room_users(struct room *room, size_t *count)
         return room->sorted;
     }
     size_t at = 0;
-    room->sorted = mem_realloc(room->sorted, (room->present + 1) * sizeof *room->sorted);
+    reserve_sorted(room, room->present + 1);
     for (struct room_user *user = room->users; user; user = user->hh.next) {
         if (user->devices > 0) {
             room->sorted[at++] = (struct bytes){user->name, user->name_len};
@@ -223,6 +252,56 @@ const struct bytes *room_users(struct room *room, size_t *count)
     qsort(room->sorted, at, sizeof *room->sorted, compare_room_names);
     room->sorted_good = true;
     return room->sorted;
+}
+
+/* Where the name is, or would be, among so many. */
+static size_t find_sorted(const struct room *room, size_t count, struct bytes name)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (bytes_compare(room->sorted[middle], name) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+/* present counts the user already, or no longer. */
+void room_sort_user(struct room *room, struct bytes name, bool is_there)
+{
+    room->generation = ++room->rooms->generation;
+    if (!room->sorted_good) {
+        return;
+    }
+    size_t count = is_there ? room->present - 1 : room->present + 1;
+    size_t at = find_sorted(room, count, name);
+    reserve_sorted(room, count + 1);
+    struct bytes *place = room->sorted + at;
+    if (is_there) {
+        memmove(place + 1, place, (count - at) * sizeof *place);
+        *place = name;
+    } else {
+        memmove(place, place + 1, (count - at - 1) * sizeof *place);
+    }
+}
+
+size_t room_user_count(const struct room *room)
+{
+    return room->present;
+}
+
+uint64_t room_generation(const struct room *room)
+{
+    return room->generation;
+}
+
+void room_forget_sorted(struct room *room)
+{
+    room->sorted_good = false;
+    room->generation = ++room->rooms->generation;
 }
 
 bool room_has_user(const struct room *room, struct bytes name)

@@ -17,6 +17,7 @@
 #include <stddef.h>
 
 #include "base/bytes.h"
+#include "base/frame.h"
 #include "base/list.h"
 #include "map/map.h"
 #include "map/session.h"
@@ -58,7 +59,13 @@ struct room_callbacks {
     /* Messages may have been lost: active members are to be notified, and then to receive the list
      * of users. member: the only one that is concerned; NULL: all are. */
     void (*lost)(void *arg, struct room *room, struct room_member *member);
+    /* A frame of room_send, for this member. */
+    void (*deliver)(void *arg, struct room_member *member, unsigned kind, struct frame *frame);
 };
+
+/* Sends a frame to all members that are active now, through `deliver`, in the order of these calls;
+ * where they are many, to some of them in later event-loop iterations. kind: the caller's. */
+void room_send(struct room *room, unsigned kind, struct frame *frame);
 
 struct room_set *room_set_create(struct map_space *space, const struct room_callbacks *callbacks,
                                  void *arg);
@@ -85,9 +92,11 @@ void room_publish(struct room_member *member, struct bytes message, map_done don
 struct bytes room_name(const struct room *room);
 /* List of struct room_member, by link: those of this front-end, active or not. */
 struct list *room_members(struct room *room);
-/* Users in the room, on all front-ends, in byte order; valid until the room changes, or the
- * event-loop iteration ends. */
+/* Users in the room, on all front-ends, in byte order; valid until the room changes. */
 const struct bytes *room_users(struct room *room, size_t *count);
+size_t room_user_count(const struct room *room);
+/* Another one whenever its users have changed; never that of another room of the set. */
+uint64_t room_generation(const struct room *room);
 bool room_has_user(const struct room *room, struct bytes user);
 /* A room that a session here is in; NULL otherwise. */
 struct room *room_find(const struct room_set *rooms, struct bytes name);

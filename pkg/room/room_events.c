@@ -121,8 +121,8 @@ void room_set_devices(struct room *room, struct bytes name, uint64_t devices)
         return;
     }
     if ((user->devices > 0) != (devices > 0)) {
-        room->sorted_good = false;
         room->present = devices > 0 ? room->present + 1 : room->present - 1;
+        room_sort_user(room, (struct bytes){user->name, user->name_len}, devices > 0);
     }
     user->devices = devices;
     if (user->announced == (devices > 0) && devices > 0) {
@@ -149,7 +149,7 @@ void room_forget_users(struct room *room)
         retire_user(room, user);
     }
     room->present = 0;
-    room->sorted_good = false;
+    room_forget_sorted(room);
 }
 
 /* Notifying members. */
@@ -194,6 +194,7 @@ static void enter_room(struct room *room, struct member *member)
     loop_pending_cancel(&member->joining);
     loop_pending_cancel(&member->check);
     public->active = true;
+    member->last_frame = room->fanout.number;
     public->is_joining = false;
     room->active++;
     room->current = member;
@@ -236,6 +237,9 @@ void room_report_lost(struct room *room, struct member *only)
         struct room_member *public = list_entry(node, struct room_member, link);
         struct member *member = list_entry(public, struct member, public);
         member->parted &= only && only != member;
+    }
+    if (only) {
+        only->last_frame = room->fanout.number; /* what is queued for it is in the list, or lost */
     }
     rooms->callbacks->lost(rooms->arg, room, only ? &only->public : NULL);
 }

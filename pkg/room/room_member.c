@@ -107,6 +107,7 @@ static void free_member(struct member *member)
         room->current = NULL;
     }
     loop_pending_cancel(&member->joining);
+    fanout_leave(&room->fanout, &member->public.link);
     struct list *lists[] = {&member->entering, &member->again, &member->public.link};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         list_remove(lists[i]);

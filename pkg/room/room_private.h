@@ -29,6 +29,7 @@
 #include "base/bytes.h"
 #include "base/hash.h"
 #include "base/list.h"
+#include "loop/fanout.h"
 #include "loop/loop.h"
 #include "loop/pending.h"
 #include "map/feature.h"
@@ -67,8 +68,9 @@ struct member {
     unsigned joins;              /* under way */
     bool sent;                   /* Redis may have it: its leaving must be sent */
     bool confirmed;              /* Redis has it */
-    bool parted;     /* Redis took it out while it was active; no loss was reported since */
-    size_t user_len; /* behind the id */
+    uint64_t last_frame; /* of the fan-out: what it has got, or was added before it was active */
+    bool parted;         /* Redis took it out while it was active; no loss was reported since */
+    size_t user_len;     /* behind the id */
     struct room_member public;
 };
 
@@ -85,13 +87,16 @@ struct room {
     struct room_set *rooms;
     struct partition *partition;
     struct channel_user channel;
-    struct list members; /* struct room_member */
+    struct list members;  /* struct room_member */
+    struct fanout fanout; /* to them */
     struct member *table;
     size_t active;
     struct room_user *users; /* of the list, announced or not */
     size_t present;          /* users who are there */
-    struct bytes *sorted;
+    struct bytes *sorted;    /* names of those who are there, while sorted_good */
+    size_t sorted_capacity;
     bool sorted_good;
+    uint64_t generation;  /* of its users: of no other room of the set, nor this one before */
     struct list dirty;    /* struct room_user */
     struct list entering; /* struct member */
     struct list kept;     /* struct kept */
@@ -134,6 +139,7 @@ struct room_set {
     void *arg;
     struct room *table;
     uint64_t number;     /* of the last that was sent to Redis for any member */
+    uint64_t generation; /* the last of any room */
     struct list fresh;   /* struct member, by again: join at the end of the event-loop iteration */
     struct list again;   /* struct member */
     struct list failed;  /* struct room */
@@ -199,6 +205,10 @@ void room_notify(struct room *room);
 void room_forget_users(struct room *room);
 void room_forget_kept(struct room *room);
 struct room_user *room_find_user(struct room *room, struct bytes name, bool create);
+/* For room_set_devices: keeps the sorted names up to date; all others have to be as they were. */
+void room_sort_user(struct room *room, struct bytes name, bool is_there);
+/* Many have changed: they are sorted again when they are needed. */
+void room_forget_sorted(struct room *room);
 void room_set_devices(struct room *room, struct bytes name, uint64_t devices);
 
 /* room_read.c */

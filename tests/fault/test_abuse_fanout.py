@@ -136,3 +136,45 @@ def test_more_receivers_than_allowed(t):
     sender.send([reader.token] + [str(number) for number in range(255)], {"type": "y"})
     assert reader.wait_packet()["type"] == "y"
     assert len(json.loads(sender.texts[-1])) == 3 and sender.closed is None
+
+
+def test_many_small_packets_to_a_crowd(t):
+    """Their sender waits for its budget, and nobody else does; all arrive, in the order in which they were sent."""
+    redis, count = t.redis(), 500
+    frontend = t.frontend(redis, listen=LISTEN)
+    speaker = t.connect(frontend, Sync, kind="sync", delta=True)
+    entered([attacker(t, frontend) for _ in range(600)])
+    sender = entered([attacker(t, frontend)])[0]
+    reader = t.connect(frontend, Sync, kind="sync", delta=True)
+    watch = Watch(t, frontend, redis)
+    flood = b"".join(frame(TEXT, text_of(to, {"type": "n", "n": number, "to": to}), mask=bytes(4))
+                     for number in range(count) for to in ("*", reader.token))
+    sender.websocket.socket.sendall(flood)
+    speaker.send(reader.token, {"type": "hello"})
+    reader.wait(lambda: [packet for packet in reader.packets if packet["type"] == "hello"], 1)
+    reader.wait(lambda: len(reader.packets) == 2 * count + 1, 30)
+    ours = [packet for packet in reader.packets if packet["type"] == "n"]
+    assert [(packet["n"], packet["to"]) for packet in ours] == [
+        (number, to) for number in range(count) for to in ("*", reader.token)]
+    watch.stop().check()
+    assert frontend.metric("tracker_budget_units_total") > count * 600 // 8
+    assert frontend.metric("tracker_budget_waits_total", of="connection") > 0
+    assert sender.closed is None and reader.closed is None and speaker.closed is None
+
+
+def test_a_packet_that_would_cost_too_much(t):
+    """A large one to many on other front-ends is refused before anything of it is sent."""
+    redis = t.redis()
+    a, b = t.frontends(2, redis, listen=LISTEN)
+    far = entered([attacker(t, b) for _ in range(60)])
+    sender = entered([attacker(t, a)])[0]
+    sender.wait_map(lambda received: all(client.token in received for client in far))
+    sender.send([client.token for client in far], {"type": "x", "x": "x" * (MIB - 5000)})
+    code, message = sender.wait_error()
+    assert code == "limit" and "budget.rate" in message, message
+    sender.send(far[0].token, {"type": "x", "x": "x" * (MIB - 5000)})
+    sender.send([client.token for client in far], {"type": "y"})
+    for client in far:
+        client.wait(lambda client=client: client.packets and client.packets[-1]["type"] == "y")
+        assert len(client.packets) == (2 if client is far[0] else 1)
+    assert len(sender.errors) == 1

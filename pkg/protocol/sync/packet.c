@@ -7,6 +7,9 @@
 #include "protocol/sync/sync_private.h"
 #include "schema/event.h"
 
+/* Comparisons of a packet's property with one that its client has, for a unit of work. */
+#define PAIRS_PER_UNIT 512
+
 static const enum metric error_metrics[] = {
 #define CODE_METRIC(name, text) [SYNC_CODE_##name] = METRIC_SYNC_ERROR_##name,
     SYNC_CODES(CODE_METRIC)
@@ -75,6 +78,9 @@ static void fit_packet(const struct sync_session *session, struct sync_packet *p
 {
     size_t count;
     struct sync_property *properties = properties_of(session, &count);
+    uint64_t pairs = (uint64_t)count * (packet->property_count + packet->refused_count);
+    /* 1: they are written to Redis. */
+    conn_charge(websocket_conn(session->websocket), 1 + (uint32_t)(pairs / PAIRS_PER_UNIT));
     sync_packet_fit(packet, properties, count, limits);
     free(properties);
 }
@@ -115,15 +121,6 @@ static void handle_packet_properties(struct sync_session *session, struct sync_p
     }
 }
 
-/* In units, beside what the message itself has cost: its receivers are looked up, and what each
- * receives is written to Redis; so are properties. */
-static uint32_t sync_packet_cost(const struct sync_packet *packet, size_t len)
-{
-    const size_t receivers = packet->to_count + (packet->everyone ? 1 : 0);
-    const size_t properties = packet->kind == SYNC_PROPERTIES ? 1 : 0;
-    return (uint32_t)(receivers * 2 + receivers * (len / 16384) + properties);
-}
-
 void sync_packet_handle(struct sync_session *session, enum websocket_opcode opcode,
                         struct bytes bytes)
 {
@@ -138,7 +135,6 @@ void sync_packet_handle(struct sync_session *session, enum websocket_opcode opco
         refuse_sync_packet(session, error.code, error.detail.text);
         return;
     }
-    conn_charge(websocket_conn(session->websocket), sync_packet_cost(&packet, bytes.len));
     if (packet.kind == SYNC_RELAY || packet.everyone || packet.to_count > 0) {
         sync_relay_send(session, &packet);
     }

@@ -168,6 +168,30 @@ static void relay_to_many(struct sync_session *session, const struct sync_packet
     free(receivers);
 }
 
+static void relay_to_all(struct sync_session *session, struct bytes from, struct bytes text)
+{
+    struct conn *conn = websocket_conn(session->websocket);
+    struct sync_relay *relay = create_sync_relay(session, NULL, 0);
+    uint32_t cost = relay_broadcast_cost(session->map, text.len), most = conn_max_charge(conn);
+    conn_charge(conn, cost < most ? cost : most); /* however many clients there are */
+    relay_send_broadcast(session->map, from, text, on_done, &relay->targets[0]);
+}
+
+/* False when the packet has been refused. */
+static bool charge_relay(struct sync_session *session, const struct sync_packet *packet, size_t len)
+{
+    struct conn *conn = websocket_conn(session->websocket);
+    uint32_t cost = relay_cost(session->map, len, packet->to, packet->to_count);
+    if (cost > conn_max_charge(conn)) {
+        sync_packet_fail(session, SYNC_CODE_LIMIT,
+                         "to: too much work for one packet (budget.rate): send it to fewer "
+                         "receivers, or a smaller one");
+        return false;
+    }
+    conn_charge(conn, cost);
+    return true;
+}
+
 void sync_relay_send(struct sync_session *session, const struct sync_packet *packet)
 {
     struct bytes from = bytes_from_string(session->token), text;
@@ -176,10 +200,9 @@ void sync_relay_send(struct sync_session *session, const struct sync_packet *pac
     sync_write_relay(&writer, packet, from);
     text = writer_bytes_written(&writer);
     if (packet->everyone) {
-        struct sync_relay *relay = create_sync_relay(session, NULL, 0);
-        relay_send_broadcast(session->map, from, text, on_done, &relay->targets[0]);
+        relay_to_all(session, from, text);
     }
-    if (packet->to_count > 0) {
+    if (packet->to_count > 0 && charge_relay(session, packet, text.len)) {
         relay_to_many(session, packet, from, text);
     }
     writer_free(&writer);
@@ -229,11 +252,27 @@ static void send_relayed(struct sync_session *session, struct frame *frame)
 bool sync_relay_receive(void *arg, struct map_packet *packet)
 {
     struct sync_session *session = arg;
+    if (session->state == SYNC_MEMBER) {
+        fanout_catch_up(&session->port->subscribers->packets, &session->place);
+    }
     if (!may_send_relayed(session, map_packet_text(packet).len)) {
         return false;
     }
     send_relayed(session, map_packet_frame(packet, encode_relayed, NULL));
     return true;
+}
+
+/* Numbers are compared as they wrap. */
+void sync_relay_deliver(void *subscribers, struct list *place, const struct fanout_frame *packet)
+{
+    struct sync_session *session = list_entry(place, struct sync_session, place);
+    if ((int32_t)((uint32_t)packet->number - session->last_packet) <= 0) {
+        return;
+    }
+    session->last_packet = (uint32_t)packet->number;
+    if (may_send_relayed(session, packet->frame->len)) {
+        send_relayed(session, packet->frame);
+    }
 }
 
 void sync_relay_broadcast(struct relay_listener *listener, struct bytes from, struct bytes packet)
@@ -244,11 +283,6 @@ void sync_relay_broadcast(struct relay_listener *listener, struct bytes from, st
         return;
     }
     frame = websocket_frame_create(WEBSOCKET_TEXT, packet);
-    LIST_FOREACH (node, &subscribers->members) {
-        struct sync_session *session = list_entry(node, struct sync_session, place);
-        if (may_send_relayed(session, packet.len)) {
-            send_relayed(session, frame);
-        }
-    }
+    fanout_add(&subscribers->packets, 0, frame);
     frame_unref(&frame);
 }

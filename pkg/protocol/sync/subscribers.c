@@ -38,6 +38,8 @@ struct sync_subscribers *sync_subscribers_of(struct sync_service *service, struc
     list_init(&subscribers->listener.link);
     list_init(&subscribers->entering);
     list_init(&subscribers->members);
+    fanout_init(&subscribers->packets, service->common.loop, &subscribers->members, "sync_packets",
+                sync_relay_deliver, subscribers);
     sync_cache_init(&subscribers->cache);
     subscribers->tick = loop_timer_create(service->common.loop, on_sync_tick, subscribers);
     subscribers->admit = (struct loop_task){.callback = on_admit, .arg = subscribers};
@@ -70,6 +72,7 @@ void sync_subscribers_free(struct sync_subscribers *subscribers)
 {
     struct loop *loop = subscribers->service->common.loop;
     release_sync_view(subscribers);
+    fanout_stop(&subscribers->packets);
     loop_cancel(loop, &subscribers->admit);
     loop_cancel(loop, &subscribers->release);
     loop_timer_destroy(&subscribers->tick);
@@ -237,6 +240,7 @@ void sync_subscribers_add_member(struct sync_session *session)
     struct sync_subscribers *subscribers = session->port->subscribers;
     forget_entering(session);
     session->is_fresh = true;
+    session->last_packet = (uint32_t)subscribers->packets.number;
     list_remove(&session->place);
     list_append(&subscribers->members, &session->place);
     conn_resume_reading(websocket_conn(session->websocket));
@@ -332,6 +336,7 @@ void sync_subscribers_leave(struct sync_session *session, enum sync_state from)
 {
     struct sync_subscribers *subscribers = session->port->subscribers;
     forget_entering(session);
+    fanout_leave(&subscribers->packets, &session->place);
     list_remove(&session->place);
     close_assumed(subscribers, bytes_from_string(session->token));
     if (from == SYNC_MEMBER && session->is_delta) {

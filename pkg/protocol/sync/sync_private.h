@@ -26,6 +26,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "codec/sync.h"
+#include "loop/fanout.h"
 #include "loop/loop.h"
 #include "map/session.h"
 #include "protocol/session/session.h"
@@ -47,7 +48,8 @@ struct sync_subscribers {
     struct relay_listener listener; /* while watching */
     struct list entering;           /* sessions before MEMBER */
     struct list members;
-    size_t deltas; /* members in delta mode */
+    struct fanout packets; /* for all of them */
+    size_t deltas;         /* members in delta mode */
     struct sync_cache cache;
     struct frame *rest;       /* of the whole map's metadata; NULL: not as it is now */
     struct loop_timer *tick;  /* runs while there is news */
@@ -108,9 +110,10 @@ struct sync_session {
     struct sync_refused *refused;   /* NULL: no property in the last second */
     uint32_t unread;                /* most bytes of its output that are others' packets */
     struct error_budget errors;
-    uint32_t under_way; /* receivers whose outcome is not known yet */
-    uint8_t state;      /* enum sync_state */
-    uint8_t end;        /* enum sync_end, once sync_session_end_later was called */
+    uint32_t under_way;   /* receivers whose outcome is not known yet */
+    uint32_t last_packet; /* of those for all: the last that it has got, or that came before it */
+    uint8_t state;        /* enum sync_state */
+    uint8_t end;          /* enum sync_end, once sync_session_end_later was called */
     bool is_delta;
     bool may_resume;
     bool is_fresh; /* has been sent the map since the last tick */
@@ -143,6 +146,8 @@ void sync_relay_send(struct sync_session *session, const struct sync_packet *pac
 void sync_relay_forget(struct sync_session *session);
 /* A map_sink's relayed. */
 bool sync_relay_receive(void *session, struct map_packet *packet);
+/* A fanout_send, for a member. */
+void sync_relay_deliver(void *subscribers, struct list *place, const struct fanout_frame *packet);
 /* For all members of a list of subscribers: a relay_listener's broadcast. */
 void sync_relay_broadcast(struct relay_listener *listener, struct bytes from, struct bytes packet);
 

@@ -41,14 +41,18 @@ static struct turntable_session *session_of(const struct room_member *member)
     return ((struct membership *)member->arg)->session;
 }
 
+/* frame NULL: it could not be encoded. */
 static void send_to_room(struct room *room, enum metric kind, struct frame *frame)
 {
-    LIST_FOREACH (node, room_members(room)) {
-        struct room_member *member = list_entry(node, struct room_member, link);
-        if (member->active) {
-            send_to_member(session_of(member), kind, frame);
-        }
+    if (frame) {
+        room_send(room, kind, frame);
     }
+}
+
+static void deliver_to_member(void *arg, struct room_member *member, unsigned kind,
+                              struct frame *frame)
+{
+    send_to_member(session_of(member), (enum metric)kind, frame);
 }
 
 /* Redis is a peer: a client would close its connection at text that is not UTF-8. */
@@ -94,18 +98,35 @@ static void on_room_changed(void *arg, struct room *room, const struct bytes *jo
     frame_unref(&frame);
 }
 
+/* The list of users, encoded once until it changes; a reference is the caller's. */
 static struct frame *encode_present(struct turntable_subscribers *subscribers, struct room *room)
 {
     struct turntable_members members = {0};
-    members.joined = room_users(room, &members.joined_count);
-    return encode_members(subscribers, room, &members);
+    if (!subscribers->present || subscribers->present_generation != room_generation(room)) {
+        members.joined = room_users(room, &members.joined_count);
+        frame_unref(&subscribers->present);
+        subscribers->present = encode_members(subscribers, room, &members);
+        subscribers->present_generation = room_generation(room);
+    }
+    return subscribers->present ? frame_ref(subscribers->present) : NULL;
+}
+
+/* The list, to a session that has joined: it is charged for it, and for notifying the others. */
+static void send_present(struct turntable_subscribers *subscribers, struct room *room,
+                         struct turntable_session *session, bool is_new)
+{
+    struct frame *frame = encode_present(subscribers, room);
+    turntable_charge(session, frame ? frame->len : 0, TURNTABLE_BYTES_PER_UNIT);
+    if (is_new) {
+        turntable_charge(session, room_user_count(room), TURNTABLE_RECEIVERS_PER_UNIT);
+    }
+    send_to_member(session, METRIC_TURNTABLE_MEMBER, frame);
+    frame_unref(&frame);
 }
 
 static void on_entered(void *arg, struct room *room, struct room_member *member)
 {
-    struct frame *frame = encode_present(arg, room);
-    send_to_member(session_of(member), METRIC_TURNTABLE_MEMBER, frame);
-    frame_unref(&frame);
+    send_present(arg, room, session_of(member), true);
 }
 
 static void on_lost(void *arg, struct room *room, struct room_member *member)
@@ -128,7 +149,8 @@ static void on_lost(void *arg, struct room *room, struct room_member *member)
 const struct room_callbacks turntable_room_callbacks = {.on_message = on_room_message,
                                                         .changed = on_room_changed,
                                                         .entered = on_entered,
-                                                        .lost = on_lost};
+                                                        .lost = on_lost,
+                                                        .deliver = deliver_to_member};
 
 /* Memberships. */
 
@@ -365,6 +387,8 @@ void turntable_room_game(struct turntable_session *session, const struct turntab
     if (turntable_relay_game(&text, message, &rules, &error)) {
         membership->under_way++;
         turntable_request_begin(session, 1);
+        turntable_charge(session, room_user_count(membership->member->room),
+                         TURNTABLE_RECEIVERS_PER_UNIT);
         room_publish(membership->member, writer_bytes_written(&text), on_room_message_judged,
                      membership);
     } else {
@@ -382,6 +406,8 @@ void turntable_room_leave(struct turntable_session *session,
     if (!membership) {
         return;
     }
+    turntable_charge(session, room_user_count(membership->member->room),
+                     TURNTABLE_RECEIVERS_PER_UNIT);
     free_membership(membership);
     turntable_identity_update_status(session);
 }

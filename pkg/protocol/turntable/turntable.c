@@ -152,6 +152,16 @@ bool turntable_is_over_backlog(const struct turntable_session *session)
     return conn_output_size(conn) > most && conn_flush_output(conn) > most;
 }
 
+void turntable_charge(const struct turntable_session *session, size_t count, size_t for_unit)
+{
+    struct conn *conn = turntable_conn(session);
+    size_t units = count / for_unit;
+    uint32_t most = conn_max_charge(conn);
+    if (units > 0) {
+        conn_charge(conn, units < most ? (uint32_t)units : most);
+    }
+}
+
 static void detach_turntable_session(struct turntable_session *session)
 {
     list_remove(&session->link);

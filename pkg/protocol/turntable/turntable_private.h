@@ -80,6 +80,10 @@ struct turntable_subscribers {
     size_t reads;               /* whothere_requests that wait for the view */
     struct frame *there;        /* the last answer for the space, of there_generation */
     uint64_t there_generation;
+    /* The last lists of a room's users, as its members get them and as whothere does; the room's
+     * generation says which room's. */
+    struct frame *present, *room_there;
+    uint64_t present_generation, room_there_generation;
 };
 
 struct turntable_service {
@@ -139,6 +143,12 @@ uint64_t turntable_now_ms(const struct turntable_session *session);
 struct bytes turntable_user(const struct turntable_session *session);
 struct bytes turntable_id(const struct turntable_session *session);
 struct conn *turntable_conn(const struct turntable_session *session);
+/* Charges the connection for what its message causes: so many of these for a unit of work, and what
+ * it is sent. However much it is, it waits for no longer than conn_charge says. */
+void turntable_charge(const struct turntable_session *session, size_t count, size_t for_unit);
+#define TURNTABLE_RECEIVERS_PER_UNIT 8
+#define TURNTABLE_ENTRIES_PER_UNIT   64
+#define TURNTABLE_BYTES_PER_UNIT     1024
 /* More than turntable.max_backlog bytes of output wait for the peer, after an attempt to send them.
  */
 bool turntable_is_over_backlog(const struct turntable_session *session);

@@ -39,6 +39,9 @@ static struct whothere_request *create_whothere_request(struct turntable_session
 static void free_whothere_request(struct whothere_request *request)
 {
     turntable_request_end(request->session, 1);
+    if (request->name_len > 0) {
+        turntable_resume_reading(request->session, STOP_BARRIER);
+    }
     list_remove(&request->link);
     list_remove(&request->due);
     free(request);
@@ -51,11 +54,10 @@ static struct frame *encode_there(const struct bytes *ids, size_t count)
     return turntable_text_frame(&text);
 }
 
-static void send_ids(struct turntable_session *session, const struct bytes *ids, size_t count)
+static void send_there(struct turntable_session *session, struct frame *frame)
 {
-    struct frame *frame = encode_there(ids, count);
+    turntable_charge(session, frame->len, TURNTABLE_BYTES_PER_UNIT);
     turntable_send_frame(session, METRIC_TURNTABLE_THERE, frame);
-    frame_unref(&frame);
 }
 
 /* Rooms. */
@@ -67,24 +69,40 @@ static void on_room_read(void *arg, bool known, const struct bytes *users, size_
     request->room = NULL;
     free_whothere_request(request);
     if (known) {
-        send_ids(session, users, count);
+        struct frame *frame = encode_there(users, count);
+        turntable_charge(session, count, TURNTABLE_RECEIVERS_PER_UNIT); /* Redis has read each */
+        send_there(session, frame);
+        frame_unref(&frame);
     } else {
         turntable_send_result(session, MAP_DEADLINE, "the users of the room are not known",
                               "whothere");
     }
 }
 
+static void send_room(struct turntable_session *session, struct room *room)
+{
+    struct turntable_subscribers *subscribers = session->port->subscribers;
+    if (!subscribers->room_there || subscribers->room_there_generation != room_generation(room)) {
+        size_t count;
+        const struct bytes *users = room_users(room, &count);
+        frame_unref(&subscribers->room_there);
+        subscribers->room_there = encode_there(users, count);
+        subscribers->room_there_generation = room_generation(room);
+    }
+    send_there(session, subscribers->room_there);
+}
+
+/* A room that has to be read from Redis is read before the session's next message is. */
 static void answer_for_room(struct turntable_session *session, struct bytes name)
 {
     struct turntable_subscribers *subscribers = session->port->subscribers;
     struct room *room = turntable_room_of(session, name);
     struct whothere_request *request;
-    size_t count;
     if (room) {
-        const struct bytes *users = room_users(room, &count);
-        send_ids(session, users, count);
+        send_room(session, room);
         return;
     }
+    turntable_stop_reading(session, STOP_BARRIER);
     request = create_whothere_request(session, name);
     list_append(&subscribers->rooms_due, &request->due);
     loop_defer(subscribers->service->common.loop, LOOP_PHASE_STORE, &subscribers->read_rooms);
@@ -150,8 +168,9 @@ static void send_space(struct turntable_session *session)
         frame_unref(&subscribers->there);
         subscribers->there = encode_space(view);
         subscribers->there_generation = map_view_generation(view);
+        turntable_charge(session, map_view_count(view), TURNTABLE_ENTRIES_PER_UNIT);
     }
-    turntable_send_frame(session, METRIC_TURNTABLE_THERE, subscribers->there);
+    send_there(session, subscribers->there);
 }
 
 static void refuse_space(struct turntable_session *session, const char *why)
@@ -239,4 +258,6 @@ void turntable_whothere_free(struct turntable_subscribers *subscribers)
     loop_cancel(subscribers->service->common.loop, &subscribers->read_rooms);
     map_unwatch(&subscribers->watcher);
     frame_unref(&subscribers->there);
+    frame_unref(&subscribers->room_there);
+    frame_unref(&subscribers->present);
 }
