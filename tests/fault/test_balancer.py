@@ -214,7 +214,8 @@ def without_writes(t, begin, end, why):
     assert "DOWN" not in proxy.process.log
     end(redis)
     wait_ready(frontends)
-    assert late.open(b"late")
+    # That Redis has room again is noticed at the next look at its memory.
+    t.wait_until(lambda: late.open(b"late"), 15, "a newcomer opens an entry", 0.2)
     for number, client in enumerate(clients):
         assert client.update(client.id, 2 + number, b"after")
     wait_hold_over(redis)

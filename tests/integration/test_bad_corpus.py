@@ -119,7 +119,7 @@ def check(speakers, cases):
 
 
 def start(t):
-    settings = {"turntable.max_errors": 100000, "sync.max_errors": 100000, "turntable.max_ids": 4,
+    settings = {"turntable.max_errors": 100000, "sync.max_errors": 100000, "turntable.max_ids": 4, "turntable.max_invites": 4,
                 "turntable.id_form": "strict", "turntable.validate": "form", "turntable.max_actions": 3, "sync.max_receivers": 4, "sync.max_properties": 3, "sync.max_total": 64}
     redis = t.redis()
     return redis, t.frontends(2, redis, listen=LISTEN, settings=settings)
