@@ -202,13 +202,16 @@ static const struct follower_callbacks live_callbacks = {
 /* What the places of those that catch up do not meet. */
 static void keep_unmet_changes(struct admin_space *space, const struct map_changes *changes)
 {
-    LIST_FOREACH (node, &space->readers.followers[FOLLOWER_CATCHING_UP]) {
-        struct follower *follower = list_entry(node, struct follower, link);
-        struct live_place *place = follower->place;
-        place->again |= changes->owner_changed_count > 0;
-        writer_bytes(&place->closed, writer_bytes_written(&space->admin->live->closed));
-        if (place->closed.len > CLOSED_MAX) {
-            follower_wait(&space->readers, follower);
+    static const int lists[] = {FOLLOWER_CATCHING_UP, FOLLOWER_TO_ADVANCE};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        LIST_FOREACH (node, &space->readers.followers[lists[i]]) {
+            struct follower *follower = list_entry(node, struct follower, link);
+            struct live_place *place = follower->place;
+            place->again |= changes->owner_changed_count > 0;
+            writer_bytes(&place->closed, writer_bytes_written(&space->admin->live->closed));
+            if (place->closed.len > CLOSED_MAX) {
+                follower_wait(&space->readers, follower);
+            }
         }
     }
 }
@@ -254,7 +257,7 @@ void live_remove_space(struct admin_space *space)
 static void send_to_live_readers(struct admin_space *space, struct bytes text)
 {
     struct frame *frame = text.len > 0 ? frame_create(text) : NULL;
-    for (size_t state = 0; frame && state < FOLLOWER_STATES; state++) {
+    for (size_t state = 0; frame && state < FOLLOWER_LISTS; state++) {
         LIST_FOREACH (node, &space->readers.followers[state]) {
             const struct follower *follower = list_entry(node, struct follower, link);
             if (!has_live_backlog(follower)) {

@@ -35,9 +35,12 @@
 #define WAIT_LATE_MS 250
 /* Of client.ttl: a jump of Redis's clock after which all keys are renewed. */
 #define CLOCK_PART 8
+/* How many are renewed in an iteration at least, and until the clock is read again. */
+#define RENEW_CHECK 32
 
 void renewal_init(struct renewals *renewals)
 {
+    list_init(&renewals->all);
     for (size_t i = 0; i < RENEWAL_LISTS; i++) {
         list_init(&renewals->lists[i]);
     }
@@ -176,18 +179,27 @@ static bool has_clock_jumped(struct partition *partition)
  * than is known here: all are renewed, and what has expired already is restored. */
 static void renew_all(struct partition *partition)
 {
-    struct list all;
-    list_init(&all);
     for (size_t i = 0; i < RENEWAL_LISTS; i++) {
-        while (!list_is_empty(&partition->renewals.lists[i])) {
-            struct list *first = partition->renewals.lists[i].next;
-            list_remove(first);
-            list_append(&all, first);
+        list_move_all(&partition->renewals.lists[i], &partition->renewals.all);
+    }
+}
+
+/* Renews those of the list that are due, from its beginning. False: the iteration has no time left
+ * for the rest, and the next one follows at once. */
+static bool renew_due(struct partition *partition, struct list *waiting, uint64_t due_ms)
+{
+    for (size_t renewed = 1; !list_is_empty(waiting); renewed++) {
+        struct owned *owned = list_entry(waiting->next, struct owned, link);
+        if (owned->due_ms > due_ms) {
+            break;
         }
+        if (renewed % RENEW_CHECK == 0 && loop_share_is_used(partition->map->loop)) {
+            map_tick_at(partition->map, loop_now_ms(partition->map->loop));
+            return false;
+        }
+        renew_or_end(partition, owned);
     }
-    while (!list_is_empty(&all)) {
-        renew_or_end(partition, list_entry(all.next, struct owned, link));
-    }
+    return true;
 }
 
 /* In the first list they wait for half of client.ttl: there a tick more or less does not matter. */
@@ -208,14 +220,12 @@ void renewal_tick(struct partition *partition, uint64_t now_ms)
         partition->renewals.ttl = ttl;
         renew_all(partition);
     }
+    if (!renew_due(partition, &partition->renewals.all, UINT64_MAX)) {
+        return;
+    }
     for (size_t i = 0; i < RENEWAL_LISTS; i++) {
-        struct list *waiting = &partition->renewals.lists[i];
-        while (!list_is_empty(waiting)) {
-            struct owned *owned = list_entry(waiting->next, struct owned, link);
-            if (owned->due_ms > now_ms + TOGETHER_MS) {
-                break;
-            }
-            renew_or_end(partition, owned);
+        if (!renew_due(partition, &partition->renewals.lists[i], now_ms + TOGETHER_MS)) {
+            return;
         }
     }
     wake_for_short_waits(partition);

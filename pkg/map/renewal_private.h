@@ -14,6 +14,7 @@ struct partition;
 struct renewals {
     /* struct owned, each list by due_ms: in the n-th they wait client.ttl / 2^(n + 1). */
     struct list lists[RENEWAL_LISTS];
+    struct list all;  /* all that were in these lists, when all have to be renewed */
     int64_t ttl;      /* the client.ttl of these lists */
     int64_t clock_ms; /* how far Redis's clock was ahead when these TTLs were set, or less */
 };
@@ -21,7 +22,8 @@ struct renewals {
 void renewal_init(struct renewals *renewals);
 /* The key has just been given the whole of client.ttl. */
 void renewal_begin(struct partition *partition, struct owned *owned);
-/* Renews what is due, and ends what has been idle for too long. */
+/* Renews what is due, and ends what has been idle for too long; as far as the event-loop iteration
+ * has no time left for it, in the next ones. */
 void renewal_tick(struct partition *partition, uint64_t now_ms);
 
 #endif

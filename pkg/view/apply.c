@@ -28,7 +28,7 @@ static struct map_entry *add_entry(struct view_part *part, struct bytes id)
     list_init(&entry->order.link);
     HASH_ADD_KEYPTR(hh, view->entries, entry->id, entry->id_len, entry);
     view->size += id.len;
-    view->sorted_good = false;
+    sorted_add(&view->sorted, entry);
     metrics_add(METRIC_VIEW_ENTRIES, 1);
     return entry;
 }

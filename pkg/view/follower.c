@@ -4,6 +4,19 @@
 #include "metrics/metrics.h"
 #include "view/view.h"
 
+/* Where a follower waits that has entered the state: to be served, for its chunk to be written, or
+ * for changes. */
+static struct list *list_of_state(struct follower_list *list, enum follower_state state)
+{
+    return &list->followers[state == FOLLOWER_BACKLOGGED ? FOLLOWER_TO_SERVE : (int)state];
+}
+
+static void put_follower(struct follower *follower, struct list *to)
+{
+    list_remove(&follower->link);
+    list_append(to, &follower->link);
+}
+
 /* The one place that changes a follower's state. */
 static void move_follower(struct follower_list *list, struct follower *follower,
                           enum follower_state state)
@@ -22,7 +35,7 @@ static void move_follower(struct follower_list *list, struct follower *follower,
     follower->state = (uint8_t)state;
     list_remove(&follower->link);
     if (state != FOLLOWER_OFF) {
-        list_append(&list->followers[state], &follower->link);
+        list_append(list_of_state(list, state), &follower->link);
     }
 }
 
@@ -32,8 +45,11 @@ static void send_next_chunk(struct follower_list *list, struct follower *followe
     move_follower(list, follower, state);
     if (state == FOLLOWER_BACKLOGGED) {
         follower_list_serve(list);
-    } else if (state == FOLLOWER_CATCHING_UP && !loop_timer_is_running(list->next)) {
-        loop_timer_start(list->next, 0);
+    } else if (state == FOLLOWER_CATCHING_UP) {
+        put_follower(follower, &list->followers[FOLLOWER_TO_ADVANCE]);
+        if (!loop_timer_is_running(list->next)) {
+            loop_timer_start(list->next, 0);
+        }
     }
 }
 
@@ -41,6 +57,7 @@ void follower_wait(struct follower_list *list, struct follower *follower)
 {
     if (follower->state == FOLLOWER_BACKLOGGED) {
         map_read_cancel(&follower->read);
+        put_follower(follower, &list->followers[FOLLOWER_TO_SERVE]);
     }
     move_follower(list, follower, FOLLOWER_BACKLOGGED);
 }
@@ -58,33 +75,56 @@ void follower_restart(struct follower_list *list, struct follower *follower)
     }
 }
 
+static struct follower *first_follower(const struct list *from)
+{
+    return list_is_empty(from) ? NULL : list_entry(from->next, struct follower, link);
+}
+
+/* Only those that may be ready are touched: a follower that is not waits in its state's list, until
+ * its read is done or its output is written. */
 static void serve_backlogged(void *arg)
 {
     struct follower_list *list = arg;
+    struct follower *follower;
     loop_label(list->loop, "whole_lists");
     if (!list->callbacks->is_readable(list->arg)) {
         return;
     }
-    LIST_FOREACH (node, &list->followers[FOLLOWER_BACKLOGGED]) {
-        struct follower *follower = list_entry(node, struct follower, link);
+    while ((follower = first_follower(&list->followers[FOLLOWER_TO_SERVE]))) {
+        if (loop_share_is_used(list->loop)) {
+            loop_defer_next(list->loop, LOOP_PHASE_STORE, &list->serve);
+            return;
+        }
+        put_follower(follower, &list->followers[FOLLOWER_BACKLOGGED]);
         if (!follower->read && !list->callbacks->has_backlog(follower)) {
             follower_restart(list, follower);
         }
     }
 }
 
+/* One chunk for each. */
 static void advance_followers(void *arg)
 {
     struct follower_list *list = arg;
+    struct follower *follower;
+    struct list *ready = &list->followers[FOLLOWER_TO_ADVANCE];
+    struct list round;
     loop_label(list->loop, "list_chunks");
     if (!list->callbacks->is_readable(list->arg)) {
         return;
     }
-    LIST_FOREACH (node, &list->followers[FOLLOWER_CATCHING_UP]) {
-        struct follower *follower = list_entry(node, struct follower, link);
+    list_init(&round);
+    list_move_all(ready, &round);
+    while ((follower = first_follower(&round)) && !loop_share_is_used(list->loop)) {
+        put_follower(follower, &list->followers[FOLLOWER_CATCHING_UP]);
         if (!list->callbacks->has_backlog(follower)) {
             send_next_chunk(list, follower);
         }
+    }
+    if (follower) {
+        list_move_all(ready, &round); /* the next round's go behind */
+        list_move_all(&round, ready);
+        loop_defer_next(list->loop, LOOP_PHASE_STORE, &list->advance);
     }
 }
 
@@ -105,7 +145,7 @@ void follower_list_init(struct follower_list *list, struct loop *loop,
         .advance = {.callback = advance_followers, .arg = list},
         .next = loop_timer_create(loop, schedule_advance, list),
     };
-    for (size_t i = 0; i < FOLLOWER_STATES; i++) {
+    for (size_t i = 0; i < FOLLOWER_LISTS; i++) {
         list_init(&list->followers[i]);
     }
 }
@@ -119,7 +159,7 @@ void follower_list_free(struct follower_list *list)
 
 bool follower_list_is_empty(const struct follower_list *list)
 {
-    for (size_t i = 0; i < FOLLOWER_STATES; i++) {
+    for (size_t i = 0; i < FOLLOWER_LISTS; i++) {
         if (!list_is_empty(&list->followers[i])) {
             return false;
         }
@@ -140,9 +180,7 @@ void follower_list_serve(struct follower_list *list)
 void follower_list_resume(struct follower_list *list)
 {
     follower_list_serve(list);
-    if (!list_is_empty(&list->followers[FOLLOWER_CATCHING_UP])) {
-        schedule_advance(list);
-    }
+    schedule_advance(list);
 }
 
 void follower_list_publish(struct follower_list *list, void *changes)
@@ -163,9 +201,11 @@ void follower_list_publish(struct follower_list *list, void *changes)
 
 void follower_list_suspend(struct follower_list *list)
 {
-    for (size_t state = FOLLOWER_CATCHING_UP; state < FOLLOWER_STATES; state++) {
-        LIST_FOREACH (node, &list->followers[state]) {
-            move_follower(list, list_entry(node, struct follower, link), FOLLOWER_BACKLOGGED);
+    static const int lists[] = {FOLLOWER_CATCHING_UP, FOLLOWER_TO_ADVANCE, FOLLOWER_CURRENT};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        struct follower *follower;
+        while ((follower = first_follower(&list->followers[lists[i]]))) {
+            move_follower(list, follower, FOLLOWER_BACKLOGGED);
         }
     }
 }
@@ -176,11 +216,20 @@ void follower_init(struct follower *follower)
     list_init(&follower->link);
 }
 
-void follower_drained(struct follower_list *list, const struct follower *follower)
+void follower_reached(struct follower_list *list, struct follower *follower)
+{
+    follower->read = NULL;
+    put_follower(follower, &list->followers[FOLLOWER_TO_SERVE]);
+    follower_list_serve(list);
+}
+
+void follower_drained(struct follower_list *list, struct follower *follower)
 {
     if (follower->state == FOLLOWER_BACKLOGGED) {
+        put_follower(follower, &list->followers[FOLLOWER_TO_SERVE]);
         follower_list_serve(list);
     } else if (follower->state == FOLLOWER_CATCHING_UP) {
+        put_follower(follower, &list->followers[FOLLOWER_TO_ADVANCE]);
         schedule_advance(list);
     }
 }

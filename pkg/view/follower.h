@@ -43,10 +43,16 @@ enum follower_state {
     FOLLOWER_CURRENT      /* has been sent everything; gets what each iteration brings */
 };
 #define FOLLOWER_STATES 4
+/* The lists of a follower_list: one for each state, and two for those that are to be sent something
+ * as soon as there is time: BACKLOGGED ones that may be able to take the whole list, and
+ * CATCHING_UP ones that may be able to take a chunk. So who drains or has been read for is found at
+ * once, among any number of others that wait. */
+enum follower_lists { FOLLOWER_TO_SERVE = FOLLOWER_STATES, FOLLOWER_TO_ADVANCE };
+#define FOLLOWER_LISTS 6
 
 /* Embedded in the reader. */
 struct follower {
-    struct list link; /* of its state's list */
+    struct list link; /* of one of the lists */
     union {
         struct map_read *read; /* BACKLOGGED: set until the view has the follower's own writes */
         void *place;           /* CATCHING_UP: the owner's */
@@ -81,10 +87,10 @@ struct follower_list {
     const struct follower_callbacks *callbacks;
     void *arg;
     struct loop *loop;
-    struct list followers[FOLLOWER_STATES]; /* that of FOLLOWER_OFF stays empty */
-    struct loop_task serve;                 /* sends whole lists */
-    struct loop_task advance;               /* sends chunks */
-    struct loop_timer *next;                /* when chunks are sent next */
+    struct list followers[FOLLOWER_LISTS]; /* that of FOLLOWER_OFF stays empty */
+    struct loop_task serve;                /* sends whole lists */
+    struct loop_task advance;              /* sends chunks */
+    struct loop_timer *next;               /* when chunks are sent next */
 };
 
 void follower_list_init(struct follower_list *list, struct loop *loop,
@@ -93,7 +99,8 @@ void follower_list_free(struct follower_list *list);
 bool follower_list_is_empty(const struct follower_list *list);
 /* Some are CURRENT, so that publishing has an effect. */
 bool follower_list_has_current(const struct follower_list *list);
-/* Sends the whole list to the BACKLOGGED ones that can take it, later in this iteration. */
+/* Sends the whole list to the BACKLOGGED ones that can take it, later in this iteration, and as far
+ * as that has no time left, in the next ones. */
 void follower_list_serve(struct follower_list *list);
 /* The list has become readable: the same, and chunks go on being sent. */
 void follower_list_resume(struct follower_list *list);
@@ -107,8 +114,10 @@ void follower_init(struct follower *follower);
 void follower_wait(struct follower_list *list, struct follower *follower);
 /* Sends it the whole list now: in LOOP_PHASE_STORE, with a readable list and without a backlog. */
 void follower_restart(struct follower_list *list, struct follower *follower);
+/* Its read (follower->read) is done: it may be sent the whole list. */
+void follower_reached(struct follower_list *list, struct follower *follower);
 /* Its output has been written. */
-void follower_drained(struct follower_list *list, const struct follower *follower);
+void follower_drained(struct follower_list *list, struct follower *follower);
 void follower_stop(struct follower_list *list, struct follower *follower);
 
 #endif

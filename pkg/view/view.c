@@ -64,7 +64,7 @@ static void free_view_entry(struct map_entry *entry)
     HASH_DEL(view->entries, entry);
     list_remove(&entry->order.link);
     view->size -= (size_t)entry->id_len + entry->state_len;
-    view->sorted_good = false;
+    sorted_remove(&view->sorted, entry);
     metrics_add(METRIC_VIEW_ENTRIES, -1);
     free(entry->state);
     free(entry->fields);
@@ -119,7 +119,7 @@ void view_destroy(struct map_view **pointer)
     free(view->changed.entries);
     free(view->owner_changed.entries);
     free(view->closed);
-    free(view->sorted);
+    sorted_free(&view->sorted);
     free(view);
 }
 
@@ -397,23 +397,8 @@ struct map_session *map_entry_owner(const struct map_entry *entry)
                : NULL;
 }
 
-static int compare_entry_ids(const void *a, const void *b)
-{
-    return bytes_compare(map_entry_id(*(struct map_entry *const *)a),
-                         map_entry_id(*(struct map_entry *const *)b));
-}
-
 struct map_entry *const *map_view_sorted(struct map_view *view, size_t *count)
 {
-    if (!view->sorted_good) {
-        view->sorted_count = 0;
-        view->sorted = mem_realloc(view->sorted, (map_view_count(view) + 1) * sizeof *view->sorted);
-        for (struct map_entry *entry = view->entries; entry; entry = entry->hh.next) {
-            view->sorted[view->sorted_count++] = entry;
-        }
-        qsort(view->sorted, view->sorted_count, sizeof *view->sorted, compare_entry_ids);
-        view->sorted_good = true;
-    }
-    *count = view->sorted_count;
-    return view->sorted;
+    *count = sorted_update(view);
+    return view->sorted.entries;
 }

@@ -26,6 +26,20 @@ struct change_list {
     size_t count, capacity;
 };
 
+/*
+ * The entries in the order of their ids, which is established when it is asked for. Until the first
+ * time nothing is kept. Then: entries that were opened since are behind the sorted ones, and those
+ * that were closed have left holes; each time costs what has changed, and one pass over the rest.
+ */
+struct sorted_entries {
+    struct map_entry **entries; /* NULL: a hole */
+    size_t sorted;              /* the first are in order */
+    size_t count;               /* all, holes too */
+    size_t capacity;
+    size_t holes;
+    bool is_used; /* since it was asked for */
+};
+
 struct map_entry {
     UT_hash_handle hh;
     struct order_node order;
@@ -37,10 +51,11 @@ struct map_entry {
     uint32_t seen; /* the number of the last load that contained it */
     uint16_t partition;
     uint8_t id_len;
-    bool is_new;         /* opened in this iteration */
-    bool partial;        /* known by an update only: its other fields are in the snapshot */
-    bool is_orphan;      /* see map_entry_is_orphan */
-    uint32_t list_place; /* its place in change_list, from 1 */
+    bool is_new : 1;       /* opened in this iteration */
+    bool partial : 1;      /* known by an update only: its other fields are in the snapshot */
+    bool is_orphan : 1;    /* see map_entry_is_orphan */
+    uint32_t sorted_place; /* its place in sorted_entries, from 1; 0: none */
+    uint32_t list_place;   /* its place in change_list, from 1 */
     struct change_list *change_list; /* the view's list that it is in, or NULL */
     char *state;
     uint8_t *fields; /* the others, encoded as in event bodies */
@@ -169,9 +184,7 @@ struct map_view {
     struct change_list owner_changed; /* and nothing else */
     struct bytes *closed;
     size_t closed_count, closed_capacity;
-    struct map_entry **sorted;
-    size_t sorted_count;
-    bool sorted_good;
+    struct sorted_entries sorted;
     struct loop_task notify;
     struct loop_timer *linger;
     struct loop_timer *read_timer;
@@ -187,6 +200,13 @@ void view_mark_owner_changed(struct map_entry *entry);
 void view_remove(struct map_entry *entry);
 /* Watchers and reads are served at the end of the iteration. */
 void view_wake(struct map_view *view);
+
+/* sorted.c */
+void sorted_add(struct sorted_entries *sorted, struct map_entry *entry);
+void sorted_remove(struct sorted_entries *sorted, struct map_entry *entry);
+/* Establishes the order; returns the number of entries. */
+size_t sorted_update(struct map_view *view);
+void sorted_free(struct sorted_entries *sorted);
 
 /* part.c */
 void part_init(struct view_part *part, struct map_view *view, uint32_t index);

@@ -201,10 +201,10 @@ static void on_player_reached(void *arg, bool known, bool stale)
 {
     struct player *player = arg;
 
-    player->follower.read = NULL;
     if (known) {
-        follower_list_serve(&subscribers_of_player(player)->players);
+        follower_reached(&subscribers_of_player(player)->players, &player->follower);
     } else {
+        player->follower.read = NULL;
         lobby_end_with(player->session, LOBBY_CODE_UNAVAILABLE, "the map does not answer");
     }
 }

@@ -14,6 +14,7 @@
 #include "protocol/tracker/tracker_private.h"
 
 #define LATER_MAX_MS 1000
+#define LATER_MIN_MS 50
 #define SHARED_MAX   65536 /* a map of at most so many bytes is encoded once for all its readers */
 
 static struct tracker_session *tracker_session_of(const struct follower *follower)
@@ -151,6 +152,27 @@ static enum follower_state send_whole_map(struct follower *follower)
     return FOLLOWER_CATCHING_UP;
 }
 
+/* How long a reader has to wait until it may get a whole map again, ms. */
+static uint64_t whole_map_wait_ms(const struct tracker_session *session)
+{
+    uint32_t since = (uint32_t)tracker_now_ms(session) - session->whole_map_ms;
+    uint64_t interval = (uint64_t)session->port->settings->push_all_interval;
+    return since >= interval ? 0 : interval - since;
+}
+
+/* Checks all again, at the latest after LATER_MAX_MS: a reload may change the interval meanwhile.
+ * Not at once for each that is due: many readers with as many times are checked together. */
+static void check_closes_later(struct tracker_subscribers *subscribers, uint64_t wait_ms)
+{
+    if (wait_ms == UINT64_MAX || loop_timer_is_running(subscribers->later)) {
+        return;
+    }
+    if (wait_ms > LATER_MAX_MS) {
+        wait_ms = LATER_MAX_MS;
+    }
+    loop_timer_start(subscribers->later, wait_ms > LATER_MIN_MS ? wait_ms : LATER_MIN_MS);
+}
+
 static enum follower_state send_push_chunk(struct follower *follower)
 {
     struct tracker_session *session = tracker_session_of(follower);
@@ -172,7 +194,11 @@ static enum follower_state send_push_chunk(struct follower *follower)
         return FOLLOWER_CATCHING_UP;
     }
     if (session->closes_seen != subscribers->closes) {
-        check_closes_soon(subscribers);
+        uint64_t wait = whole_map_wait_ms(session);
+        if (wait == 0) {
+            return FOLLOWER_BACKLOGGED;
+        }
+        check_closes_later(subscribers, wait);
     }
     return FOLLOWER_CURRENT;
 }
@@ -209,14 +235,6 @@ static const struct follower_callbacks push_callbacks = {
 
 /* Closes. */
 
-/* How long a reader has to wait until it may get a whole map again, ms. */
-static uint64_t whole_map_wait_ms(const struct tracker_session *session)
-{
-    uint32_t since = (uint32_t)tracker_now_ms(session) - session->whole_map_ms;
-    uint64_t interval = (uint64_t)session->port->settings->push_all_interval;
-    return since >= interval ? 0 : interval - since;
-}
-
 /* In the middle of a whole map: that one is sent first, or it might never be complete. */
 static bool is_within_whole_map(const struct follower *follower)
 {
@@ -227,42 +245,42 @@ static bool is_within_whole_map(const struct follower *follower)
     return place->left > 0;
 }
 
-/* The whole map for those that have not seen all closes; the least of `next` and the waits of those
- * that have to wait. */
+/* When it has not seen all closes, starts to send it the whole map again, or returns how long it
+ * has to wait for that; UINT64_MAX: it has, or it has to read first. */
 static uint64_t send_whole_after_closes(struct tracker_subscribers *subscribers,
-                                        enum follower_state state, uint64_t next)
+                                        struct follower *follower)
 {
-    LIST_FOREACH (node, &subscribers->followers.followers[state]) {
-        struct follower *follower = list_entry(node, struct follower, link);
-        const struct tracker_session *session = tracker_session_of(follower);
-        uint64_t wait = whole_map_wait_ms(session);
-        if (session->closes_seen == subscribers->closes || is_within_whole_map(follower) ||
-            conn_has_backlog(session->conn)) {
-            continue;
-        }
-        if (wait == 0) {
-            follower_restart(&subscribers->followers, follower);
-        } else if (wait < next) {
-            next = wait;
-        }
+    const struct tracker_session *session = tracker_session_of(follower);
+    uint64_t wait = whole_map_wait_ms(session);
+    if (session->closes_seen == subscribers->closes || is_within_whole_map(follower) ||
+        conn_has_backlog(session->conn)) {
+        return UINT64_MAX;
     }
-    return next;
+    if (wait > 0) {
+        return wait;
+    }
+    follower_wait(&subscribers->followers, follower);
+    follower_list_serve(&subscribers->followers);
+    return UINT64_MAX;
 }
 
 static void on_check_closes(void *arg)
 {
+    static const int lists[] = {FOLLOWER_CURRENT, FOLLOWER_CATCHING_UP, FOLLOWER_TO_ADVANCE};
     struct tracker_subscribers *subscribers = arg;
     uint64_t next = UINT64_MAX;
     loop_label(subscribers->service->common.loop, "pushes_after_closes");
     if (!is_push_view_readable(subscribers) || loop_timer_is_running(subscribers->later)) {
         return;
     }
-    next = send_whole_after_closes(subscribers, FOLLOWER_CURRENT, next);
-    next = send_whole_after_closes(subscribers, FOLLOWER_CATCHING_UP, next);
-    /* A reload may change the interval meanwhile. */
-    if (next != UINT64_MAX) {
-        loop_timer_start(subscribers->later, next < LATER_MAX_MS ? next : LATER_MAX_MS);
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        LIST_FOREACH (node, &subscribers->followers.followers[lists[i]]) {
+            uint64_t wait =
+                send_whole_after_closes(subscribers, list_entry(node, struct follower, link));
+            next = wait < next ? wait : next;
+        }
     }
+    check_closes_later(subscribers, next);
 }
 
 static void on_push_later(void *arg)
@@ -358,8 +376,7 @@ static bool is_pushed_to(const struct tracker_session *session)
 static void on_push_reached(void *arg, bool known, bool stale)
 {
     struct tracker_session *session = arg;
-    session->follower.read = NULL;
-    follower_list_serve(&session->port->subscribers->followers);
+    follower_reached(&session->port->subscribers->followers, &session->follower);
 }
 
 void push_begin(struct tracker_session *session, bool whole)
@@ -390,8 +407,7 @@ void push_drained(struct tracker_session *session)
 {
     struct tracker_subscribers *subscribers = session->port->subscribers;
     follower_drained(&subscribers->followers, &session->follower);
-    if (session->follower.state == FOLLOWER_CURRENT &&
-        session->closes_seen != subscribers->closes) {
-        check_closes_soon(subscribers);
+    if (session->follower.state == FOLLOWER_CURRENT && is_push_view_readable(subscribers)) {
+        check_closes_later(subscribers, send_whole_after_closes(subscribers, &session->follower));
     }
 }

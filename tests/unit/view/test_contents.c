@@ -57,6 +57,49 @@ static void test_an_update_before_its_snapshot(void **state)
     map_unwatch(&observer.watcher);
 }
 
+/* An entry is opened, or closed when it is there. */
+static void toggle_entry(struct map_view *view, unsigned number, uint64_t revision)
+{
+    char text[16];
+    int len = snprintf(text, sizeof text, "id%u", number);
+    struct bytes id = {(const uint8_t *)text, (size_t)len};
+    struct event event = {map_view_find(view, id) ? EVENT_CLOSE : EVENT_OPEN, id, 1,
+                          BYTES_LITERAL("5 1\nstatex")};
+    view_apply(&view->parts[0], &event, revision, view->parts[0].load_number);
+}
+
+static void expect_order(struct map_view *view)
+{
+    size_t count;
+    struct map_entry *const *sorted = map_view_sorted(view, &count);
+    assert_int_equal(count, map_view_count(view));
+    for (size_t i = 0; i < count; i++) {
+        assert_ptr_equal(map_view_find(view, map_entry_id(sorted[i])), sorted[i]);
+        assert_true(i == 0 ||
+                    bytes_compare(map_entry_id(sorted[i - 1]), map_entry_id(sorted[i])) < 0);
+    }
+}
+
+static void test_the_order_follows_what_opens_and_closes(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    uint64_t revision = 1000;
+    unsigned seed = 1;
+    observer_watch(world, &observer, &world->fronts[1]);
+    WAIT_UNTIL(world, map_view_is_live(observer.view));
+    for (int i = 0; i < 10000; i++) {
+        seed = seed * 1103515245 + 12345;
+        toggle_entry(observer.view, seed / 65536 % 300, ++revision);
+        /* At first it is not asked for, then often, then for long not. */
+        if (i > 1000 && i < 4000 && i % 7 == 0) {
+            expect_order(observer.view);
+        }
+    }
+    expect_order(observer.view);
+    map_unwatch(&observer.watcher);
+}
+
 struct owner_observer {
     struct observer observer;
     unsigned owner_changes;
@@ -131,6 +174,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_sorted_entries_are_in_byte_order),
+        TEST(test_the_order_follows_what_opens_and_closes),
         TEST(test_an_update_before_its_snapshot),
         TEST(test_owner_changes_reach_the_watchers_that_want_them),
     };

@@ -23,6 +23,7 @@ struct stage {
     bool is_readable;
     bool by_chunks; /* whole lists are sent so */
     size_t places;  /* taken and not freed */
+    size_t asked;   /* how often whether a reader has a backlog */
 };
 
 struct reader {
@@ -53,6 +54,7 @@ static bool stage_is_readable(void *arg)
 
 static bool reader_has_backlog(const struct follower *follower)
 {
+    reader_of(follower)->stage->asked++;
     return reader_of(follower)->has_backlog;
 }
 
@@ -266,8 +268,7 @@ static void test_the_whole_list_waits_for_backlog_and_own_writes(void **state)
     reader_drains(&reader);
     iterate(stage);
     assert_string_equal(reader.got, "");
-    reader.follower.read = NULL;
-    follower_list_serve(&stage->list);
+    follower_reached(&stage->list, &reader.follower);
     iterate(stage);
     assert_string_equal(reader.got, "[abcdefgh");
     reader_leaves(&reader);
@@ -354,6 +355,81 @@ static void test_a_restart_gives_up_the_place(void **state)
     reader_leaves(&reader);
 }
 
+/* Of many readers that wait, each drains in an iteration of its own. Returns how many were looked
+ * at. */
+static size_t look_while_they_drain(struct stage *stage, size_t count, bool by_chunks)
+{
+    struct reader *readers = mem_zalloc(count, sizeof *readers);
+    size_t asked;
+    stage->by_chunks = by_chunks;
+    for (size_t i = 0; i < count; i++) {
+        reader_joins(&readers[i], stage);
+        readers[i].has_backlog = !by_chunks;
+    }
+    iterate(stage);
+    for (size_t i = 0; by_chunks && i < count; i++) {
+        assert_int_equal(readers[i].follower.state, FOLLOWER_CATCHING_UP);
+        readers[i].has_backlog = true;
+    }
+    for (int i = 0; i < 5; i++) {
+        loop_iterate(stage->loop, 1);
+    }
+    asked = stage->asked;
+    for (size_t i = 0; i < count; i++) {
+        reader_drains(&readers[i]);
+        iterate(stage);
+        readers[i].has_backlog = true;
+        iterate(stage);
+        iterate(stage);
+    }
+    asked = stage->asked - asked;
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(readers[i].follower.state,
+                         by_chunks ? FOLLOWER_CATCHING_UP : FOLLOWER_CURRENT);
+        reader_leaves(&readers[i]);
+    }
+    free(readers);
+    return asked;
+}
+
+static void test_who_drains_is_found_among_many(void **state)
+{
+    struct stage *stage = *state;
+    memset(stage->letters, 'x', 60); /* many chunks */
+    stage->letters[60] = '\0';
+    for (int by_chunks = 0; by_chunks < 2; by_chunks++) {
+        for (size_t count = 100; count <= 400; count *= 2) {
+            /* Each is looked at when it has drained, and after the chunk that it was sent. */
+            size_t asked = look_while_they_drain(stage, count, by_chunks);
+            assert_in_range(asked, count, 4 * count);
+        }
+    }
+}
+
+static void test_a_read_that_is_done_serves_its_reader(void **state)
+{
+    struct stage *stage = *state;
+    struct reader first = {.stage = stage}, second = {.stage = stage};
+    follower_init(&first.follower);
+    follower_init(&second.follower);
+    follower_wait(&stage->list, &first.follower);
+    first.follower.read = (struct map_read *)&first; /* something that is not NULL */
+    follower_wait(&stage->list, &second.follower);
+    second.follower.read = (struct map_read *)&second;
+    follower_list_serve(&stage->list);
+    iterate(stage);
+    assert_string_equal(first.got, "");
+    follower_reached(&stage->list, &second.follower);
+    iterate(stage);
+    assert_string_equal(first.got, "");
+    assert_string_equal(second.got, "[abcdefgh");
+    follower_reached(&stage->list, &first.follower);
+    iterate(stage);
+    assert_string_equal(first.got, "[abcdefgh");
+    reader_leaves(&first);
+    reader_leaves(&second);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stage_create, stage_destroy)
@@ -366,6 +442,8 @@ int main(void)
         TEST(test_what_an_unreadable_list_interrupts_goes_on),
         TEST(test_suspended_all_are_owed_the_whole_list),
         TEST(test_a_restart_gives_up_the_place),
+        TEST(test_who_drains_is_found_among_many),
+        TEST(test_a_read_that_is_done_serves_its_reader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
