@@ -241,6 +241,14 @@ uint64_t budget_account_wait_us(const struct budget *budget, const struct budget
     return longest_us;
 }
 
+bool budget_account_owes(const struct budget_account *account, uint64_t now_us)
+{
+    while (account && !bucket_owes(&account->bucket, now_us)) {
+        account = account->parent;
+    }
+    return account != NULL;
+}
+
 struct budget_usage *budget_account_usage(struct budget_account *account)
 {
     return &account->usage;

@@ -207,6 +207,11 @@ uint64_t loop_now_us(const struct loop *loop)
     return loop->now_us;
 }
 
+uint64_t loop_elapsed_us(const struct loop *loop)
+{
+    return loop_clock_us(loop) - loop->now_us;
+}
+
 uint64_t loop_now_ms(const struct loop *loop)
 {
     return loop->now_us / 1000;

@@ -45,6 +45,8 @@ int loop_fd(struct loop *loop);
 /* The monotonic time at which the events of this iteration were collected. */
 uint64_t loop_now_us(const struct loop *loop);
 uint64_t loop_now_ms(const struct loop *loop);
+/* How long ago that is: for what ends an iteration before it takes too long. */
+uint64_t loop_elapsed_us(const struct loop *loop);
 
 /*
  * An iteration that runs for at least ms is counted (tracker_slow_iterations_total) and logged

@@ -41,7 +41,7 @@ static void on_open_event(struct conn *conn, unsigned events)
     }
     if (conn->state == CONN_OPEN && !(conn->flags & CONN_STOPPED) &&
         ((events & LOOP_READ) || (conn->flags & CONN_READ_WANTS_WRITE)) &&
-        conn_account_admits(conn)) {
+        !conn_input_yields(conn) && conn_account_admits(conn)) {
         conn_read(conn);
     }
 }

@@ -20,6 +20,12 @@
 /* Until the next pass when connections of an account have gone on in this one. */
 #define PASS_MS 1
 
+/* Many addresses may each be within their budgets, and together cause more than one core can do.
+ * Once an iteration has lasted this long, connections that owe something, or whose address does,
+ * are not read from before the next one. As all of them are charged they take turns; those that
+ * cause little, operators among them, are read from in every iteration. */
+#define INPUT_MAX_US 50000
+
 _Static_assert((uint64_t)WAIT_SLOTS *WAIT_SLOT_MS * 1000 >
                    BUDGET_WAIT_MAX_US + 2 * (uint64_t)WAIT_SLOT_MS * 1000,
                "the slots last longer than any wait");
@@ -180,6 +186,14 @@ bool conn_account_admits(struct conn *conn)
     }
     wait_for_account(begin_wait(conn));
     return false;
+}
+
+bool conn_input_yields(struct conn *conn)
+{
+    const uint64_t now_us = budget_now_us(conn);
+    const bool owes = bucket_owes(bucket_of_conn(conn), now_us) ||
+                      (is_account_charged(conn) && budget_account_owes(conn->account, now_us));
+    return owes && loop_elapsed_us(conn->listener->net->loop) >= INPUT_MAX_US;
 }
 
 void conn_wait_us(struct conn *conn, uint64_t wait_us)

@@ -289,6 +289,8 @@ void conn_close_account(struct conn *conn);
 /* Before input is read or presented: whether its address has a budget for it and no other
  * connection of it has waited longer. Else it waits. */
 bool conn_account_admits(struct conn *conn);
+/* Whether it is not read from before the next iteration, as this one has taken long. */
+bool conn_input_yields(struct conn *conn);
 /* Ends the waiting of a connection that is closed. */
 void conn_forget_wait(struct conn *conn);
 

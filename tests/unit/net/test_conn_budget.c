@@ -282,6 +282,53 @@ static void what_waits_may_be_closed_paused_and_ended(void **state)
     }
 }
 
+/* Takes all of it, and long. */
+static size_t receive_slowly(struct session *session, struct bytes input)
+{
+    const uint64_t until = clock_monotonic_us() + 60000;
+    while (clock_monotonic_us() < until) {
+    }
+    writer_bytes(&session->input, input);
+    conn_charge(session->conn, 100);
+    return input.len;
+}
+
+static size_t count_read(struct session *const *sessions, int count)
+{
+    size_t read = 0;
+    for (int i = 0; i < count; i++) {
+        read += sessions[i]->input.len;
+    }
+    return read;
+}
+
+static void a_long_iteration_reads_on_from_those_who_owe_nothing(void **state)
+{
+    const struct budget_settings limits = {.rate = 10, .burst = 1000000};
+    struct fixture *f = begin(state, limits, 0);
+    struct session *sessions[4];
+    int fds[4];
+    for (int i = 0; i < 4; i++) {
+        sessions[i] = fixture_open(f, &fds[i]);
+    }
+    f->received = receive_slowly;
+    for (int i = 0; i < 4; i++) {
+        if (i < 3) {
+            conn_charge(sessions[i]->conn, 100);
+        }
+        fixture_write_text(fds[i], "x");
+    }
+    for (size_t i = 1; i <= 3; i++) {
+        iterate(f, 1);
+        assert_int_equal(sessions[3]->input.len, 1);
+        assert_in_range(count_read(sessions, 3), i - 1, i);
+    }
+    WAIT_FOR(f, count_read(sessions, 3) == 3);
+    for (int i = 0; i < 4; i++) {
+        close(fds[i]);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_create, fixture_destroy)
 
 int main(void)
@@ -297,6 +344,7 @@ int main(void)
         TEST(waiting_is_no_silence),
         TEST(half_a_message_is_completed),
         TEST(what_waits_may_be_closed_paused_and_ended),
+        TEST(a_long_iteration_reads_on_from_those_who_owe_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
