@@ -151,6 +151,7 @@ static void run_iteration(struct loop *loop, uint64_t until_us)
         loop_timers_arm(loop, until_us);
     }
     loop->now_is_known = false;
+    loop->iterations++;
     /* EVLOOP_ONCE always: with EVLOOP_NONBLOCK alone it would loop while anything is ready. */
     (void)event_base_loop(loop->base, EVLOOP_ONCE | (polls ? EVLOOP_NONBLOCK : 0));
     loop_note_iteration(loop);
@@ -200,6 +201,11 @@ void loop_skip(struct loop *loop, uint64_t ms)
 {
     loop->skipped_us += ms * 1000;
     loop->timers.armed_us = 0; /* the earliest timer is due sooner now */
+}
+
+uint64_t loop_iteration_count(const struct loop *loop)
+{
+    return loop->iterations;
 }
 
 uint64_t loop_now_us(const struct loop *loop)

@@ -42,6 +42,8 @@ void loop_iterate(struct loop *loop, unsigned timeout_ms);
  * watched. Signals do not make it readable. -1 when the process has no descriptor left.
  */
 int loop_fd(struct loop *loop);
+/* How many iterations have begun: the same number means the same iteration. */
+uint64_t loop_iteration_count(const struct loop *loop);
 /* The monotonic time at which the events of this iteration were collected. */
 uint64_t loop_now_us(const struct loop *loop);
 uint64_t loop_now_ms(const struct loop *loop);

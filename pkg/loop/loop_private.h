@@ -50,6 +50,7 @@ struct loop {
     struct loop_job *stepping; /* whose step runs; NULL: none, or it was stopped */
     uint64_t now_us;
     uint64_t skipped_us; /* by loop_skip */
+    uint64_t iterations; /* begun */
     bool now_is_known;   /* sampled in this iteration */
     struct loop_profile profile;
     bool is_stopped;

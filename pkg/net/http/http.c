@@ -50,7 +50,7 @@ void http_request_move(struct http_request *request, enum http_state state)
     case HTTP_ANSWERING:
         loop_timer_stop(request->timer);
         request->is_first = false;
-        request->taken_us = loop_now_us(request->loop);
+        request->taken_in = loop_iteration_count(request->loop);
         break;
     case HTTP_SENDING:
         break;
@@ -254,7 +254,7 @@ static size_t on_http_input(void *arg, struct bytes input)
         conn_pause_reading(request->conn);
         return 0;
     }
-    if (request->taken_us == loop_now_us(request->loop)) {
+    if (request->taken_in == loop_iteration_count(request->loop)) {
         rest_until_next(request);
         return 0;
     }
@@ -262,7 +262,8 @@ static size_t on_http_input(void *arg, struct bytes input)
     /* Again after empty lines between requests. */
     while (request->state < HTTP_ANSWERING && used < input.len) {
         used += receive_http_request(request, (struct bytes){input.data + used, input.len - used});
-        if (request->state == HTTP_READING || request->taken_us == loop_now_us(request->loop)) {
+        if (request->state == HTTP_READING ||
+            request->taken_in == loop_iteration_count(request->loop)) {
             break;
         }
     }

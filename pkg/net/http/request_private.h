@@ -31,7 +31,7 @@ struct http_request {
     struct http_reader reader;
     http_ready ready; /* of HTTP_SENDING, with its arg */
     void *ready_arg;
-    uint64_t taken_us; /* the event-loop iteration in which the last request was taken */
+    uint64_t taken_in; /* the event-loop iteration in which the last request was taken */
     enum http_state state;
     uint32_t counted; /* bytes of what is kept of the request */
     bool is_first;
