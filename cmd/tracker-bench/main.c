@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/random.h"
+#include "base/standard_fds.h"
 #include "modes.h"
 
 int main(int argc, char **argv)
@@ -17,6 +18,7 @@ int main(int argc, char **argv)
     const struct mode *mode;
     struct options options;
     struct report *report;
+    standard_fds_open();
     if (argc < 2 || strcmp(argv[1], "--help") == 0) {
         options_help();
     }

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "base/standard_fds.h"
 #include "ctl.h"
 #include "redis/embedded.h"
 #include "version.h"
@@ -424,6 +425,7 @@ static enum ctl_exit run_trackerctl(struct ctl *ctl, int count, char **arguments
 int main(int count, char **arguments)
 {
     struct ctl ctl;
+    standard_fds_open();
     (void)setlocale(LC_CTYPE, "C.UTF-8"); /* for the width of characters */
     (void)signal(SIGPIPE, SIG_IGN);
     random_init();

@@ -66,13 +66,13 @@ struct auth_claims {
     char **spaces; /* without "*" */
     size_t space_count;
     bool every_space;
-    uint64_t expires_ms; /* wall clock since the epoch, auth.leeway included */
+    uint64_t expires_ms; /* since the epoch, auth.leeway included */
 };
 
 /*
- * now_ms: wall clock since the epoch. True: *claims is filled, to be freed by auth_claims_free.
- * False: *why is static text for the client ("no token", "expired", "bad signature", ...), and
- * *claims is empty. An empty token counts as missing. Updates the metrics.
+ * now_ms: since the epoch, by Redis's clock. True: *claims is filled, to be freed by
+ * auth_claims_free. False: *why is static text for the client ("no token", "expired", "bad
+ * signature", ...), and *claims is empty. An empty token counts as missing. Updates the metrics.
  */
 bool auth_token_check(const struct auth_verifier *verifier, struct bytes token, uint64_t now_ms,
                       struct auth_claims *claims, const char **why)

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "base/standard_fds.h"
 #include "map/feature.h"
 #include "metrics/metrics.h"
 #include "net/http/host.h"
@@ -431,6 +432,7 @@ int server_main(int argc, char *const *argv)
     struct configuration configuration;
     struct cmdline cmdline;
     int code = 2;
+    standard_fds_open();
     signal(SIGPIPE, SIG_IGN);
     random_init();
     configuration_init(&configuration);

@@ -262,7 +262,7 @@ static void upgrade_request(struct web *web, struct http_request *request,
     struct parameter mode, resume;
     struct web_token token;
     web_token_read(&token, web->context->tokens, request, map_space_name(map),
-                   protocol->brings_token);
+                   protocol->brings_token, map_redis_time_ms(web->context->map));
     struct ws_request ws_request = {
         .mode = keep_parameter(&mode, request, "mode"),
         .resume = keep_parameter(&resume, request, "resume"),

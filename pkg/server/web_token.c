@@ -1,20 +1,14 @@
 /* web_token: neither a token nor the query that may contain it is ever logged. */
 #include "server/web_token.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "metrics/metrics.h"
 
 static struct log_limit refused_limit = {.burst = 10};
 
-static uint64_t wall_clock_ms(void)
-{
-    return clock_wall_us() / 1000;
-}
-
 static void judge_web_token(struct web_token *token, struct bytes text, const char *space)
 {
-    if (!auth_token_check(token->verifier, text, wall_clock_ms(), &token->claims, &token->why)) {
+    if (!auth_token_check(token->verifier, text, token->now_ms, &token->claims, &token->why)) {
         token->code = WEBSOCKET_UNAUTHORIZED;
     } else if (!auth_claims_allow(&token->claims, space)) {
         metrics_add(METRIC_TOKENS_REFUSED_SPACE, 1);
@@ -24,10 +18,11 @@ static void judge_web_token(struct web_token *token, struct bytes text, const ch
 }
 
 void web_token_read(struct web_token *token, const struct auth_verifier *verifier,
-                    struct http_request *request, const char *space, bool comes_later)
+                    struct http_request *request, const char *space, bool comes_later,
+                    uint64_t now_ms)
 {
     struct bytes text;
-    *token = (struct web_token){.verifier = NULL};
+    *token = (struct web_token){.now_ms = now_ms};
     if (!verifier || !auth_verifier_is_on(verifier)) {
         return;
     }
@@ -69,7 +64,7 @@ bool web_token_apply(const struct web_token *token, struct websocket *websocket)
         return false;
     }
     if (token->claims.user) {
-        websocket_set_lifetime(websocket, auth_claims_left_ms(&token->claims, wall_clock_ms()),
+        websocket_set_lifetime(websocket, auth_claims_left_ms(&token->claims, token->now_ms),
                                WEBSOCKET_UNAUTHORIZED, "token expired");
     } else {
         websocket_set_lifetime(websocket, auth_verifier_deadline_ms(token->verifier),

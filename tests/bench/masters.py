@@ -12,6 +12,7 @@ from figures import KIB, Finding, Ratio, figure
 # Limits that a benchmark exceeds, as all of it comes from few addresses.
 LIFTED = {"q3master.allow_loopback": "true", "q3master.max_per_address": "0", "q3master.max_servers": "100000",
           "q3master.query_rate": "0", "q3master.heartbeat_rate": "0", "q3master.max_output": "0",
+          "q3master.max_output_per_prefix": "0",
           "net.max_per_address": "0"}
 LISTEN = ("q3master=127.0.0.1:0", "web=127.0.0.1:0")
 # Servers, and the most CPU that a list may take of dpmaster's.

@@ -42,7 +42,7 @@ class Peers:
 
     def __init__(self, t, masters, others):
         self.servers = [masters.server(host=f"127.200.0.{number}") for number in range(1, 51)]
-        self.players = [masters.player(host=f"127.201.0.{number}") for number in range(1, 101)]
+        self.players = [masters.player(host=f"127.201.{number}.1") for number in range(1, 101)]
         self.port = masters.address()[1]
         self.questions = {}  # by the servers' descriptors, how many they have had
         for server in self.servers:
@@ -152,7 +152,8 @@ def test_heartbeats_that_never_answer(t):
 
 def test_queries_without_end(t):
     cap = 2 << 20
-    masters = Masters(t, settings={**SETTINGS, "q3master.max_output": "2MiB", "q3master.max_per_address": "0"})
+    masters = Masters(t, settings={**SETTINGS, "q3master.max_output": "2MiB", "q3master.max_per_address": "0",
+                                   "q3master.max_output_per_prefix": "0"})
     games = [masters.server(host=f"127.202.0.{number % 250 + 1}", gamename="Bench", protocol="1") for number in range(900)]
     for game in games:
         game.register()

@@ -8,6 +8,10 @@
 #include "base/mem.h"
 #include "protocol/q3master/q3master_private.h"
 
+/* Bytes of a datagram besides its own. */
+#define IPV4_UDP_HEADERS 28
+#define IPV6_UDP_HEADERS 48
+
 uint64_t q3master_now_ms(const struct q3master_service *service)
 {
     return map_redis_time_ms(service->map);
@@ -65,7 +69,7 @@ static void fill_output(struct q3master_service *service, int64_t rate, int64_t 
     service->output = service->output + added > most ? most : service->output + added;
 }
 
-bool q3master_may_send(struct q3master_service *service, size_t bytes, enum q3master_rank rank)
+static bool has_output(struct q3master_service *service, size_t bytes, enum q3master_rank rank)
 {
     const int64_t rate = service->settings->max_output;
     const int64_t most = rate / 10 > Q3MASTER_OUTPUT_MIN ? rate / 10 : Q3MASTER_OUTPUT_MIN;
@@ -77,10 +81,41 @@ bool q3master_may_send(struct q3master_service *service, size_t bytes, enum q3ma
         return true;
     }
     fill_output(service, rate, most);
-    if (service->output - (int64_t)bytes < kept) {
+    return service->output - (int64_t)bytes >= kept;
+}
+
+/* Lists leave a part of a network's burst to the challenges of game servers. */
+static struct prefix_limit limit_of_prefix(const struct q3master_service *service,
+                                           enum q3master_rank rank)
+{
+    const int64_t burst = service->settings->prefix_burst;
+
+    return (struct prefix_limit){
+        .rate = rank == Q3MASTER_RANK_LISTED ? 0 : service->settings->max_output_per_prefix,
+        .burst = rank == Q3MASTER_RANK_SERVER ? burst : burst - burst / 32,
+    };
+}
+
+bool q3master_may_send(struct q3master_service *service, const struct address *peer, size_t bytes,
+                       size_t packets, enum q3master_rank rank)
+{
+    const struct prefix_limit limit = limit_of_prefix(service, rank);
+    const uint64_t now = loop_now_us(service->loop);
+    const size_t headers = peer->family == ADDRESS_IPV6 ? IPV6_UDP_HEADERS : IPV4_UDP_HEADERS;
+    const size_t all = bytes + packets * headers;
+
+    if (!has_output(service, bytes, rank)) {
+        q3master_drop(service, peer, METRIC_Q3MASTER_DROPPED_OUTPUT, "output");
         return false;
     }
-    service->output -= (int64_t)bytes;
+    if (!prefix_output_admits(service->prefixes, peer, all, limit, now)) {
+        q3master_drop(service, peer, METRIC_Q3MASTER_DROPPED_PREFIX, "prefix_output");
+        return false;
+    }
+    prefix_output_charge(service->prefixes, peer, all, limit, now);
+    if (service->settings->max_output > 0) {
+        service->output -= (int64_t)bytes;
+    }
     return true;
 }
 
@@ -135,9 +170,8 @@ static void handle_query(struct q3master_port *port, const struct udp_path *path
     list = q3master_replies_get(port, query);
     if (!list->reply) {
         q3master_drop(service, &path->peer, METRIC_Q3MASTER_DROPPED_GAME, "game");
-    } else if (!q3master_may_send(service, list->size, rank_of(port, &path->peer))) {
-        q3master_drop(service, &path->peer, METRIC_Q3MASTER_DROPPED_OUTPUT, "output");
-    } else {
+    } else if (q3master_may_send(service, &path->peer, list->size, list->packets,
+                                 rank_of(port, &path->peer))) {
         send_list(port, path, list->reply);
     }
 }
@@ -341,6 +375,7 @@ struct q3master_service *q3master_service_create(struct map *map, struct bans *b
     service->answers = bucket_table_create((size_t)settings->addresses);
     service->queries = bucket_table_create((size_t)settings->addresses);
     service->seldom = bucket_table_create((size_t)settings->addresses);
+    service->prefixes = mem_zalloc(1, sizeof *service->prefixes);
     random_bytes(&service->list_start, sizeof service->list_start);
     service->bans_watcher.changed = on_master_bans_changed;
     bans_watch(bans, &service->bans_watcher);
@@ -362,6 +397,7 @@ void q3master_service_destroy(struct q3master_service **pointer)
     bucket_table_destroy(&service->answers);
     bucket_table_destroy(&service->queries);
     bucket_table_destroy(&service->seldom);
+    free(service->prefixes);
     free(service);
 }
 

@@ -37,8 +37,10 @@ struct q3master_settings {
     int64_t query_burst;     /* q3master.query_burst */
     int64_t addresses;       /* q3master.addresses whose rates are remembered */
     int64_t max_output;      /* q3master.max_output of the process, bytes a second; 0: no limit */
-    int64_t filters;         /* q3master.filters: prepared lists of a port */
-    int64_t refresh;         /* q3master.refresh: how old a list may be while changes come, ms */
+    int64_t max_output_per_prefix; /* q3master.max_output_per_prefix, bytes a second; 0: no limit */
+    int64_t prefix_burst;          /* q3master.prefix_burst, bytes */
+    int64_t filters;               /* q3master.filters: prepared lists of a port */
+    int64_t refresh; /* q3master.refresh: how old a list may be while changes come, ms */
 };
 extern const struct config_module q3master_config;
 
@@ -49,8 +51,8 @@ struct q3master_service;
 struct q3master_port;
 
 /* All must outlive the service; settings, the configuration's, are read at each use: challenge,
- * secret, addresses and max_output are the process's. To be destroyed with the map, without an
- * event-loop iteration in between. */
+ * secret, addresses and the limits of output are the process's. To be destroyed with the map,
+ * without an event-loop iteration in between. */
 struct q3master_service *q3master_service_create(struct map *map, struct bans *bans,
                                                  const struct q3master_settings *settings);
 /* All ports must be gone. */

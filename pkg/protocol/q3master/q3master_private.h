@@ -5,6 +5,7 @@
  *   list.c      the servers of a space
  *   replies.c   prepared lists
  *   register.c  heartbeats, their challenges, probes
+ *   prefix_output.c  how much is sent to each network
  */
 #ifndef PROTOCOL_Q3MASTER_Q3MASTER_PRIVATE_H
 #define PROTOCOL_Q3MASTER_Q3MASTER_PRIVATE_H
@@ -22,6 +23,7 @@
 #include "loop/pending.h"
 #include "map/secret.h"
 #include "metrics/metrics.h"
+#include "protocol/q3master/prefix_output_private.h"
 #include "protocol/q3master/q3master.h"
 #include "registration/registration.h"
 #include "view/view.h"
@@ -70,6 +72,7 @@ struct q3master_prepared {
     struct list used;  /* the most recently used last */
     struct q3master_reply *reply;
     size_t size; /* bytes of all its packets */
+    size_t packets;
     uint64_t generation;
     uint64_t made_ms;
     uint8_t key_len;
@@ -109,8 +112,9 @@ struct q3master_service {
     struct cookie_keys keys;
     struct map_secret *secret; /* NULL: the setting's, or none was needed yet */
     struct bucket_table *heartbeats, *answers, *queries, *seldom;
-    uint64_t output_us;  /* when output was filled last */
-    int64_t output;      /* bytes that may be sent now */
+    uint64_t output_us; /* when output was filled last */
+    int64_t output;     /* bytes that may be sent now */
+    struct prefix_output *prefixes;
     uint64_t list_start; /* where the next list begins */
     struct log_limit drop_limit, malformed_limit, registered_limit, refused_limit, evicted_limit;
 };
@@ -121,14 +125,17 @@ bool q3master_map_read(const char *text, struct q3master_mapping **mappings, siz
 uint64_t q3master_now_ms(const struct q3master_service *service); /* Redis's wall clock */
 void q3master_drop(struct q3master_service *service, const struct address *peer, enum metric metric,
                    const char *why);
-/* Whether the output budget has room for it. As the budget runs out, lower ranks are refused first.
- */
+/* Whether the output budget, and that of the peer's network, have room for packets with so many
+ * bytes in all; if not, the datagram that they answer is dropped. As the budget runs out, lower
+ * ranks are refused first. */
 enum q3master_rank {
-    Q3MASTER_RANK_SERVER, /* what keeps a game server listed */
+    Q3MASTER_RANK_LISTED, /* to a server that is registered: its network's budget does not count */
+    Q3MASTER_RANK_SERVER, /* what gets a game server listed */
     Q3MASTER_RANK_SELDOM, /* a list for an address that seldom sends queries */
     Q3MASTER_RANK_OFTEN   /* any other list */
 };
-bool q3master_may_send(struct q3master_service *service, size_t bytes, enum q3master_rank rank);
+bool q3master_may_send(struct q3master_service *service, const struct address *peer, size_t bytes,
+                       size_t packets, enum q3master_rank rank);
 
 /* list.c */
 struct q3master_list *q3master_list_get(struct q3master_service *service, struct map_space *space,

@@ -12,14 +12,13 @@
 #define GETINFO_MAX (4 + sizeof "getinfo " + COOKIE_LENGTH)
 
 static void send_getinfo(struct q3master_port *port, const struct udp_path *path,
-                         const char *context)
+                         const char *context, enum q3master_rank rank)
 {
     struct q3master_service *service = port->service;
     char challenge[COOKIE_LENGTH + 1];
     struct writer text = {0};
 
-    if (!q3master_may_send(service, GETINFO_MAX, Q3MASTER_RANK_SERVER)) {
-        q3master_drop(service, &path->peer, METRIC_Q3MASTER_DROPPED_OUTPUT, "output");
+    if (!q3master_may_send(service, &path->peer, GETINFO_MAX, 1, rank)) {
         return;
     }
     cookie_make(&service->keys, &path->peer, context, q3master_now_ms(service), challenge);
@@ -118,7 +117,7 @@ void q3master_handle_heartbeat(struct q3master_port *port, const struct udp_path
     if (!probe_soon(port, &path->peer) && meaning == Q3GAMES_TAG_FLATLINE) {
         return; /* it is not listed anyway */
     }
-    send_getinfo(port, path, game ? game : "");
+    send_getinfo(port, path, game ? game : "", Q3MASTER_RANK_SERVER);
 }
 
 /* In a full list, the network with the most servers loses one to a network with fewer. */
@@ -296,7 +295,8 @@ void q3master_probe(struct registration_prober *prober, struct bytes id, unsigne
     }
     log_debug("server_probed", LOG_BYTES("server", id), LOG_INT("probe", probe));
     q3master_list_note_probe(list, id);
-    send_getinfo(port, &path, context_of(port, map_entry, entry->server.game));
+    send_getinfo(port, &path, context_of(port, map_entry, entry->server.game),
+                 Q3MASTER_RANK_LISTED);
 }
 
 void q3master_list_ban(struct q3master_list *list)

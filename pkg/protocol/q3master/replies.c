@@ -80,6 +80,18 @@ static struct q3master_reply *create_reply(const struct q3master_list *list,
     return reply;
 }
 
+static size_t count_reply_packets(const struct q3master_reply *reply)
+{
+    struct q3master_walk walk = q3master_reply_walk(reply, 0);
+    struct frame_slice slices[Q3MASTER_SLICES];
+    size_t count = 0;
+
+    while (q3master_reply_next(reply, &walk, slices) > 0) {
+        count++;
+    }
+    return count;
+}
+
 static void prepare_reply(struct q3master_port *port, struct q3master_prepared *prepared,
                           struct q3master_query query, uint64_t now)
 {
@@ -94,6 +106,7 @@ static void prepare_reply(struct q3master_port *port, struct q3master_prepared *
         prepared->reply = create_reply(port->list, &query);
     }
     prepared->size = prepared->reply ? q3master_reply_size(prepared->reply) : 0;
+    prepared->packets = prepared->reply ? count_reply_packets(prepared->reply) : 0;
     prepared->generation = port->list->generation;
     prepared->made_ms = now;
 }

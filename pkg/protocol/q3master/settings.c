@@ -68,6 +68,12 @@ static const struct config_setting table[] = {
     MASTER(max_output, CONFIG_SIZE, "8MiB", CONFIG_RELOADABLE, 0, INT64_C(1) << 40, NULL,
            "Bytes a second that all ports together send, at least 64KiB; queries above it are not "
            "answered; 0: no limit."),
+    MASTER(max_output_per_prefix, CONFIG_SIZE, "64KiB", CONFIG_RELOADABLE, 0, INT64_C(1) << 40,
+           NULL,
+           "Bytes a second to one IPv4 /24 or IPv6 /48, with the headers of their packets; what "
+           "would exceed them is not answered; 0: no limit."),
+    MASTER(prefix_burst, CONFIG_SIZE, "256KiB", CONFIG_RELOADABLE, 1024, INT64_C(1) << 40, NULL,
+           "Bytes to one such network at once, after an idle time."),
     NUMBER(filters, "256", BOTH, 1, 100000,
            "Lists that are kept prepared, each for one kind of query; the least recently used one "
            "is dropped."),
