@@ -12,7 +12,8 @@ from harness.waiting import readable
 from harness.websocket import CLOSE
 
 # What a machine or a moment decides; its numbers are not compared.
-FIGURES = rb"pid|memory|cpu_us|started|received_bytes|sent_bytes|time|host"
+FIGURES = (rb"pid|memory|(?:redis|input|output)_memory|(?:input|output)_memory_limit|cpu_us|started|received_bytes|"
+           rb"sent_bytes|time|host")
 FIGURE = re.compile(FIGURES)
 TEXTS = [
     # `error` is the API's.

@@ -87,7 +87,8 @@ static const char *get(struct stage *stage, const char *path)
     struct sockaddr_storage storage;
     size_t len = 0;
     ssize_t n = -1;
-    char *request = mem_format("GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path);
+    char *request =
+        mem_format("GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path);
     assert_true(address_parse(listener_where(stage->listener), &address));
     socklen_t name_len = address_to_sockaddr(&address, &storage);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
