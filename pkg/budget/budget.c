@@ -129,6 +129,7 @@ static void free_account(struct budget *budget, struct budget_account *account)
         list_remove(&account->released);
         budget->released_count--;
     }
+    assert(budget->accounts); /* the account is in it */
     HASH_DEL(budget->accounts, account);
     free(account);
     metrics_add(METRIC_BUDGET_ACCOUNTS, -1);
