@@ -53,19 +53,10 @@ void loop_jobs_init(struct loop *loop)
     loop->jobs.next = loop->jobs.prev = &loop->jobs;
 }
 
-bool loop_has_jobs(const struct loop *loop)
-{
-    return loop->jobs.next != &loop->jobs;
-}
-
 void loop_jobs_run(struct loop *loop)
 {
-    uint64_t until_us;
+    uint64_t until_us = loop_profile_unit(loop, LOOP_PART_JOBS) + LOOP_JOBS_US;
 
-    if (!loop_has_jobs(loop)) {
-        return;
-    }
-    until_us = loop_profile_unit(loop, LOOP_PART_JOBS) + LOOP_JOBS_US;
     do {
         struct loop_job *job = loop->jobs.next;
         bool more;

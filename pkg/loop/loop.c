@@ -45,8 +45,10 @@ static struct event_base *create_base(void)
     event_set_log_callback(on_libevent_log);
     event_set_mem_functions(mem_alloc, mem_realloc, free);
     config = event_config_new();
-    /* No changelist: with it libevent would keep descriptors that were closed meanwhile. */
-    (void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
+    /* No changelist: with it libevent would keep descriptors that were closed meanwhile. No cached
+     * time: it would be read in each iteration, and only libevent's own timers need it. */
+    (void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV |
+                                            EVENT_BASE_FLAG_NO_CACHE_TIME);
     base = event_base_new_with_config(config);
     event_config_free(config);
     return base;
@@ -75,6 +77,10 @@ struct loop *loop_create(void)
 /* What was deferred to the next iteration is deferred in this one. */
 static void move_next_tasks(struct loop *loop)
 {
+    if (!loop->may_have_next) {
+        return;
+    }
+    loop->may_have_next = false;
     for (int phase = 0; phase < LOOP_PHASES; phase++) {
         struct loop_task *from = &loop->next_phases[phase], *to = &loop->phases[phase];
 
@@ -86,6 +92,7 @@ static void move_next_tasks(struct loop *loop)
         from->prev->next = to;
         to->prev = from->prev;
         from->next = from->prev = from;
+        loop->may_have |= 1u << phase;
     }
 }
 
@@ -104,21 +111,21 @@ static void run_tasks(struct loop *loop, int phases)
 {
     static const enum loop_part parts[] = {LOOP_PART_VIEW, LOOP_PART_STORE, LOOP_PART_OUTPUT,
                                            LOOP_PART_FREE};
-    int phase = 0;
+    unsigned found;
 
     /* The earliest phase is determined again after each task, as a task may defer others to an
      * earlier phase. */
-    while (phase < phases) {
+    while ((found = loop->may_have & ((1u << phases) - 1)) != 0) {
+        int phase = __builtin_ctz(found);
         struct loop_task *head = &loop->phases[phase], *task = head->next;
 
         if (task == head) {
-            phase++;
+            loop->may_have &= ~(1u << phase);
             continue;
         }
         loop_cancel(loop, task);
         task->callback(task->arg); /* may free the task */
         (void)loop_profile_unit(loop, parts[phase]);
-        phase = 0;
     }
 }
 
@@ -145,7 +152,7 @@ static void run_iteration(struct loop *loop, uint64_t until_us)
 
     move_next_tasks(loop);
     /* Tasks deferred between iterations, and jobs, must not wait for an event. */
-    polls = until_us == 0 || has_any(loop->phases) || loop_has_jobs(loop);
+    polls = until_us == 0 || (loop->may_have != 0 && has_any(loop->phases)) || loop_has_jobs(loop);
     loop->is_iterating = true;
     if (!polls) {
         loop_timers_arm(loop, until_us);
@@ -157,11 +164,15 @@ static void run_iteration(struct loop *loop, uint64_t until_us)
     loop_note_iteration(loop);
     loop_timers_fire(loop);
     run_tasks(loop, LOOP_PHASE_VIEW + 1);
-    loop_jobs_run(loop);
+    if (loop_has_jobs(loop)) {
+        loop_jobs_run(loop);
+    }
     run_tasks(loop, LOOP_PHASES);
     loop_profile_end(loop);
     loop->is_iterating = false;
-    loop_outer_wake(loop, loop_has_jobs(loop) || has_any(loop->next_phases) ? 1 : UINT64_MAX);
+    if (loop->outer >= 0) {
+        loop_outer_wake(loop, loop_has_jobs(loop) || has_any(loop->next_phases) ? 1 : UINT64_MAX);
+    }
 }
 
 void loop_run(struct loop *loop)
@@ -355,11 +366,13 @@ static void append_task(struct loop *loop, struct loop_task *head, struct loop_t
 
 void loop_defer(struct loop *loop, enum loop_phase phase, struct loop_task *task)
 {
+    loop->may_have |= 1u << phase;
     append_task(loop, &loop->phases[phase], task);
 }
 
 void loop_defer_next(struct loop *loop, enum loop_phase phase, struct loop_task *task)
 {
+    loop->may_have_next = true;
     append_task(loop, &loop->next_phases[phase], task);
 }
 

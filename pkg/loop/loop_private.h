@@ -46,6 +46,8 @@ struct loop {
     struct loop_timers timers;
     struct loop_task phases[LOOP_PHASES];      /* heads of circular lists */
     struct loop_task next_phases[LOOP_PHASES]; /* the same, of the next iteration */
+    unsigned may_have;                         /* a bit per phase: 0 while it has no tasks */
+    bool may_have_next;                        /* false while next_phases has none */
     struct loop_job jobs;      /* the head of a circular list; the next to run first */
     struct loop_job *stepping; /* whose step runs; NULL: none, or it was stopped */
     uint64_t now_us;
@@ -73,8 +75,11 @@ uint64_t loop_profile_unit(struct loop *loop, enum loop_part part);
 void loop_profile_end(struct loop *loop);
 
 void loop_jobs_init(struct loop *loop);
-bool loop_has_jobs(const struct loop *loop);
-/* One iteration's share of steps. */
+static inline bool loop_has_jobs(const struct loop *loop)
+{
+    return loop->jobs.next != &loop->jobs;
+}
+/* One iteration's share of steps, of which there are any. */
 void loop_jobs_run(struct loop *loop);
 
 /* outer.c. Mirrors the watched events (enum loop_events) in the outer descriptor. */
