@@ -41,7 +41,7 @@ static void on_open_event(struct conn *conn, unsigned events)
     }
     if (conn->state == CONN_OPEN && !(conn->flags & CONN_STOPPED) &&
         ((events & LOOP_READ) || (conn->flags & CONN_READ_WANTS_WRITE)) &&
-        !conn_input_yields(conn) && conn_account_admits(conn)) {
+        conn_input_is_due(conn)) {
         conn_read(conn);
     }
 }
@@ -72,7 +72,9 @@ static void on_event(void *arg, unsigned events)
 void conn_watch(struct conn *conn)
 {
     unsigned events = 0;
-    unfinished_watch(conn);
+    if (conn->input) {
+        unfinished_watch(conn);
+    }
     switch ((enum conn_state)conn->state) {
     case CONN_PROXY:
     case CONN_LINGER:

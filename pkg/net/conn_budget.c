@@ -188,12 +188,20 @@ bool conn_account_admits(struct conn *conn)
     return false;
 }
 
-bool conn_input_yields(struct conn *conn)
+/* Most connections owe nothing, nor do their addresses: then there is nothing to wait for. */
+bool conn_input_is_due(struct conn *conn)
 {
     const uint64_t now_us = budget_now_us(conn);
+    const bool charged = is_account_charged(conn);
     const bool owes = bucket_owes(bucket_of_conn(conn), now_us) ||
-                      (is_account_charged(conn) && budget_account_owes(conn->account, now_us));
-    return owes && loop_elapsed_us(conn->listener->net->loop) >= INPUT_MAX_US;
+                      (charged && budget_account_owes(conn->account, now_us));
+    if (owes && loop_elapsed_us(conn->listener->net->loop) >= INPUT_MAX_US) {
+        return false;
+    }
+    if (!owes && (!charged || list_is_empty(&budget_account_usage(conn->account)->waiting))) {
+        return true;
+    }
+    return conn_account_admits(conn);
 }
 
 void conn_wait_us(struct conn *conn, uint64_t wait_us)

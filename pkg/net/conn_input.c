@@ -98,6 +98,10 @@ static void keep_input(struct conn *conn, struct input *own, struct bytes rest)
 {
     bool scheduled = conn->input != NULL; /* scheduled while the input was presented */
     struct unfinished *unfinished = NULL;
+    if (!scheduled && !own && rest.len == 0 && !(conn->flags & CONN_UNDER_WAY)) {
+        conn->flags &= (uint16_t)~CONN_MESSAGE_DONE;
+        return;
+    }
     conn_drop_input(conn);
     if (own) {
         unfinished = own->unfinished;

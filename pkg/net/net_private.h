@@ -252,7 +252,7 @@ void queue_output(struct conn *conn);
 /* Of a connection whose input is kept: begins, goes on or ends, as the connection needs it. */
 struct unfinished *unfinished_update(struct conn *conn, struct unfinished *unfinished,
                                      bool has_input);
-/* Lets the time run while the connection is read from. */
+/* Lets the time run while the connection, which has input, is read from. */
 void unfinished_watch(struct conn *conn);
 void unfinished_destroy(struct unfinished **unfinished);
 /* Closes those that take too long. */
@@ -289,8 +289,9 @@ void conn_close_account(struct conn *conn);
 /* Before input is read or presented: whether its address has a budget for it and no other
  * connection of it has waited longer. Else it waits. */
 bool conn_account_admits(struct conn *conn);
-/* Whether it is not read from before the next iteration, as this one has taken long. */
-bool conn_input_yields(struct conn *conn);
+/* The same when input has arrived. False too when it is not read from before the next iteration, as
+ * this one has taken long. */
+bool conn_input_is_due(struct conn *conn);
 /* Ends the waiting of a connection that is closed. */
 void conn_forget_wait(struct conn *conn);
 

@@ -75,7 +75,7 @@ static void stop_unfinished(struct unfinished *unfinished)
 
 void unfinished_watch(struct conn *conn)
 {
-    struct unfinished *unfinished = conn->input ? conn->input->unfinished : NULL;
+    struct unfinished *unfinished = conn->input->unfinished;
     bool is_running;
     if (!unfinished) {
         return;
