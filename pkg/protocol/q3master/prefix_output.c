@@ -42,37 +42,27 @@ static uint64_t cost_us(uint64_t bytes, int64_t rate)
     return (bytes * 1000000 + (uint64_t)rate - 1) / (uint64_t)rate;
 }
 
-bool prefix_output_admits(const struct prefix_output *output, const struct address *peer,
-                          size_t bytes, struct prefix_limit limit, uint64_t now_us)
+bool prefix_output_take(struct prefix_output *output, const struct address *peer, size_t bytes,
+                        struct prefix_limit limit, uint64_t now_us)
 {
     size_t cells[PREFIX_OUTPUT_ROWS];
-    uint64_t due;
+    uint64_t due, cost;
 
     if (limit.rate == 0) {
         return true;
     }
     find_prefix_cells(peer, cells);
     due = prefix_due_us(output, cells);
-    return due <= now_us ||
-           due + cost_us(bytes, limit.rate) <= now_us + cost_us((uint64_t)limit.burst, limit.rate);
-}
-
-void prefix_output_charge(struct prefix_output *output, const struct address *peer, size_t bytes,
-                          struct prefix_limit limit, uint64_t now_us)
-{
-    size_t cells[PREFIX_OUTPUT_ROWS];
-    uint64_t due;
-
-    if (limit.rate == 0) {
-        return;
+    cost = cost_us(bytes, limit.rate);
+    if (due > now_us && due + cost > now_us + cost_us((uint64_t)limit.burst, limit.rate)) {
+        return false;
     }
-    find_prefix_cells(peer, cells);
-    due = prefix_due_us(output, cells);
-    due = (due > now_us ? due : now_us) + cost_us(bytes, limit.rate);
+    due = (due > now_us ? due : now_us) + cost;
     /* A cell that is ahead already covers this network as well. */
     for (size_t row = 0; row < PREFIX_OUTPUT_ROWS; row++) {
         if (output->due_us[row][cells[row]] < due) {
             output->due_us[row][cells[row]] = due;
         }
     }
+    return true;
 }

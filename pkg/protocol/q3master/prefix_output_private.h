@@ -33,12 +33,9 @@ struct prefix_limit {
     int64_t burst; /* bytes at once, after an idle time */
 };
 
-/* Whether bytes may be sent to the network of the address now. More than a burst may while the
- * network owes nothing. */
-bool prefix_output_admits(const struct prefix_output *output, const struct address *peer,
-                          size_t bytes, struct prefix_limit limit, uint64_t now_us);
-/* They are sent. */
-void prefix_output_charge(struct prefix_output *output, const struct address *peer, size_t bytes,
-                          struct prefix_limit limit, uint64_t now_us);
+/* Whether bytes may be sent to the network of the address now, which is charged for them then. More
+ * than a burst may while the network owes nothing. */
+bool prefix_output_take(struct prefix_output *output, const struct address *peer, size_t bytes,
+                        struct prefix_limit limit, uint64_t now_us);
 
 #endif

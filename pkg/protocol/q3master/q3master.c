@@ -108,11 +108,10 @@ bool q3master_may_send(struct q3master_service *service, const struct address *p
         q3master_drop(service, peer, METRIC_Q3MASTER_DROPPED_OUTPUT, "output");
         return false;
     }
-    if (!prefix_output_admits(service->prefixes, peer, all, limit, now)) {
+    if (!prefix_output_take(service->prefixes, peer, all, limit, now)) {
         q3master_drop(service, peer, METRIC_Q3MASTER_DROPPED_PREFIX, "prefix_output");
         return false;
     }
-    prefix_output_charge(service->prefixes, peer, all, limit, now);
     if (service->settings->max_output > 0) {
         service->output -= (int64_t)bytes;
     }

@@ -28,11 +28,7 @@ static struct address address_of(const char *text)
 static bool take(struct prefix_output *output, const struct address *peer, size_t bytes,
                  uint64_t now_us)
 {
-    if (!prefix_output_admits(output, peer, bytes, limit, now_us)) {
-        return false;
-    }
-    prefix_output_charge(output, peer, bytes, limit, now_us);
-    return true;
+    return prefix_output_take(output, peer, bytes, limit, now_us);
 }
 
 static void test_addresses_of_a_network_share(void **state)
@@ -63,8 +59,8 @@ static void test_a_list_above_the_burst_is_sent_when_nothing_is_owed(void **stat
     assert_true(take(output, &peer, 655360, SECOND));
     assert_false(take(output, &peer, 1, 2 * SECOND));
     assert_true(take(output, &peer, 655360, 11 * SECOND));
-    assert_true(prefix_output_admits(output, &peer, SIZE_MAX / SECOND,
-                                     (struct prefix_limit){.rate = 0}, SECOND));
+    assert_true(prefix_output_take(output, &peer, SIZE_MAX / SECOND,
+                                   (struct prefix_limit){.rate = 0}, SECOND));
     free(output);
 }
 
