@@ -6,9 +6,11 @@
 #include "admin/search.h"
 #include "base/mem.h"
 
-#define LIMIT_STANDARD 100
-#define STEP_ENTRIES   16   /* in one step, */
-#define STEP_BYTES     8192 /* and what is written of them */
+#define LIMIT_STANDARD    100
+#define STEP_ENTRIES      16   /* in one step, */
+#define STEP_BYTES        8192 /* and what is written of them */
+
+#define SEARCHED_PER_UNIT 4096 /* bytes */
 
 struct clients_page {
     struct listing listing;
@@ -107,10 +109,9 @@ static bool examine_client(struct clients_page *clients, const struct map_entry 
 }
 
 /* Some entries, and FOLD_PIECE bytes of them when they are searched. */
-static bool write_some_clients(struct listing *listing)
+static bool write_client_piece(struct clients_page *clients)
 {
-    struct clients_page *clients = (struct clients_page *)listing;
-    admin_charge(listing->request, 1 + (clients->is_search ? FOLD_PIECE / 1024 : 0));
+    struct listing *listing = &clients->listing;
     size_t count, at, before = listing->text.len, searched = clients->search.searched;
     struct map_entry *const *entries = map_view_sorted(listing->space->watcher.view, &count);
     at = listing_place_after(entries, count, writer_bytes_written(&clients->after));
@@ -130,6 +131,15 @@ static bool write_some_clients(struct listing *listing)
         }
     }
     return true;
+}
+
+static bool write_some_clients(struct listing *listing)
+{
+    struct clients_page *clients = (struct clients_page *)listing;
+    size_t searched = clients->search.searched;
+    bool has_more = write_client_piece(clients);
+    admin_charge(listing->request, 1 + (clients->search.searched - searched) / SEARCHED_PER_UNIT);
+    return has_more;
 }
 
 void clients_answer(struct admin *admin, struct http_request *request, struct admin_space *space,

@@ -58,6 +58,8 @@ char *auth_verifier_reload(struct auth_verifier *verifier, const struct auth_set
 bool auth_verifier_is_on(const struct auth_verifier *verifier);
 /* Whether there is a key: without one all tokens are refused. */
 bool auth_verifier_has_key(const struct auth_verifier *verifier);
+/* What checking a token may cost, in units of the budget: a signature for each of the keys. */
+uint32_t auth_verifier_units(const struct auth_verifier *verifier);
 /* auth.deadline, ms. */
 uint64_t auth_verifier_deadline_ms(const struct auth_verifier *verifier);
 

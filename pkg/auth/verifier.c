@@ -11,8 +11,12 @@
 #include "base/mem.h"
 #include "tls/key.h"
 
-#define SECRET_MIN 32 /* bytes: as long as the hash, RFC 7518, 3.2 */
-#define RSA_MIN    2048
+/* Of the budget, for a signature. */
+#define SECRET_UNITS     2
+#define PUBLIC_KEY_UNITS 20
+
+#define SECRET_MIN       32 /* bytes: as long as the hash, RFC 7518, 3.2 */
+#define RSA_MIN          2048
 
 const char *auth_algorithm_name(enum auth_algorithm algorithm)
 {
@@ -162,6 +166,16 @@ bool auth_verifier_is_on(const struct auth_verifier *verifier)
 bool auth_verifier_has_key(const struct auth_verifier *verifier)
 {
     return verifier->keys[0] != NULL;
+}
+
+uint32_t auth_verifier_units(const struct auth_verifier *verifier)
+{
+    const uint32_t each = verifier->algorithm == AUTH_HS256 ? SECRET_UNITS : PUBLIC_KEY_UNITS;
+    uint32_t units = 0;
+    for (size_t i = 0; i < AUTH_KEYS && verifier->keys[i]; i++) {
+        units += each;
+    }
+    return units;
 }
 
 uint64_t auth_verifier_deadline_ms(const struct auth_verifier *verifier)

@@ -12,7 +12,8 @@
 
 #include "net/net_private.h"
 
-#define RECORD_SIZE 16384 /* the largest of TLS */
+#define RECORD_SIZE     16384 /* the largest of TLS */
+#define HANDSHAKE_UNITS 50    /* of the budget: most of it is the signature */
 
 static ssize_t plain_read(struct conn *conn, void *to, size_t room)
 {
@@ -28,6 +29,7 @@ const struct conn_transport conn_plain = {.read = plain_read, .write = plain_wri
 
 static void tls_start(struct conn *conn)
 {
+    conn_charge(conn, HANDSHAKE_UNITS);
     conn->tls = tls_stream_create(conn->listener->tls, conn->fd, NULL);
 }
 

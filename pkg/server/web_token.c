@@ -29,6 +29,9 @@ void web_token_read(struct web_token *token, const struct auth_verifier *verifie
     token->verifier = verifier;
     text = auth_request_token(http_request_header(request, "Authorization"),
                               http_request_query(request, "token"));
+    if (text.len > 0) {
+        conn_charge(http_request_conn(request), auth_verifier_units(verifier));
+    }
     if (text.len > 0 || !comes_later) {
         judge_web_token(token, text, space);
     }

@@ -6,10 +6,14 @@ import socket
 import time
 
 from harness.abuse import ATTACKER, Watch
+from harness.certificates import client_context, make
+from harness.jwt import Issuer
+from harness.lobby import LISTEN as LOBBY, PASSWORD, Game, Player
 from harness.sync import Sync
 from harness.tracker import Versioned, Wide, packets
 from harness.turntable import Turntable
 from harness.waiting import scaled, wait_until
+from harness.websocket import WebSocket
 
 LISTEN = ("web=127.0.0.1:0", "tracker=127.0.0.1:0", "sync=127.0.0.1:0")
 ANSWER = b"HTTP/1.1 200"
@@ -141,7 +145,7 @@ def units_of(frontend, load):
 
 
 def test_what_messages_cost(t):
-    frontend = t.frontend(t.redis(), listen=LISTEN)
+    frontend = t.frontend(t.redis(), listen=LISTEN, settings={"sync.tick": "60s"})
     web, client = connect(frontend.address("web")), t.connect(frontend, Versioned)
     id = client.open(b"x")
     player, other = (t.connect(frontend, Sync, kind="sync") for _ in range(2))
@@ -161,17 +165,25 @@ def test_what_messages_cost(t):
         player.set(long="x" * 10240)
         player.barrier()
 
+    def send_short(value):
+        player.set(short=value)
+        player.barrier()
+
     def send_to_two():
         player.send([player.token, other.token], {"type": "long", "data": "x" * 33 * 1024})
         player.wait_packet()
         other.wait_packet()
 
+    other.barrier()
     empty = units_of(frontend, player.barrier)
     synced = units_of(frontend, user.sync)
     assert units_of(frontend, request) == 2
     assert units_of(frontend, lambda: client.update(id, 1, b"y")) == 2
     assert units_of(frontend, subscribe) == 1 + 1 + 100 + synced
-    assert units_of(frontend, send_long) == 1 + 10 + 1 + empty
+    assert units_of(frontend, send_long) == 1 + 10 + 1 + empty  # it is refused
+    # The first change after a tick pays for what the tick sends to the two clients.
+    assert units_of(frontend, lambda: send_short("a")) == 1 + 1 + 1 + empty
+    assert units_of(frontend, lambda: send_short("b")) == 1 + 1 + empty
     # Receivers of this front-end cost one for each eight of them.
     assert units_of(frontend, send_to_two) == 1 + 33
 
@@ -188,6 +200,84 @@ def test_what_a_get_costs(t):
     text = reader.get_text()
     # No other client follows the map, so that its text is not kept.
     assert units_of(frontend, reader.get_text) == 1 + (len(text) + 8) // 1024 + 131 // 64
+
+
+def test_what_handshakes_cost(t):
+    certificate, key = make(t.directory())
+    issuer = Issuer()
+    frontend = t.frontend(t.redis(), listen=("web=127.0.0.1:0", f"tracker=127.0.0.1:0,tls=true,tls_certificate={certificate},"
+                                             f"tls_key={key}", "lobby=127.0.0.1:0"),
+                          settings={**issuer.settings(**{"auth.previous_key": "another secret, as long as 32 bytes"}),
+                                    "lobby.password": PASSWORD})
+
+    def shake_hands():
+        with connect(frontend.address("tracker"), "127.0.0.1") as plain, client_context(certificate).wrap_socket(
+                plain, server_hostname="localhost"):
+            pass
+
+    def log_in():
+        t.connect(frontend, Game, kind="lobby").login()
+
+    def upgrade(path):
+        t.stack.callback(WebSocket(frontend.address("web"), path, ("turntable",)).drop)
+
+    assert units_of(frontend, shake_hands) == 50
+    assert units_of(frontend, lambda: upgrade("/turntable")) == 2
+    # The key and the previous one.
+    assert units_of(frontend, lambda: upgrade("/turntable?token=" + issuer.token())) == 2 + 2 * 2
+    assert units_of(frontend, log_in) == 1 + 2
+
+
+def test_what_lists_cost(t):
+    frontend = t.frontend(t.redis(), listen=(*LISTEN, *LOBBY), settings={
+        "lobby.password": PASSWORD, "lobby.verify": "off", "lobby.max_per_ip": 0, "client.max_ids": 1000})
+    writer = t.connect(frontend, Versioned)
+    for number in range(320):
+        writer.open(b"x" * 250)
+
+    def search():
+        connection = http.client.HTTPConnection(*frontend.address("web"))
+        connection.request("GET", "/api/v1/clients?q=" + "y" * 20)
+        connection.getresponse().read()
+        connection.close()
+
+    # 20 steps of 16 entries, and one for the end; what is searched are the ids and the states.
+    taken = units_of(frontend, search)
+    assert 2 + 20 + 320 * 250 // 4096 - 20 <= taken <= 2 + 21 + 320 * 350 // 4096, taken
+
+    users = [t.connect(frontend, Turntable, kind="web", user=f"1:{number}") for number in range(40)]
+    for user in users[1:]:
+        user.join("room")
+
+    def join():
+        users[0].join("room")
+        users[0].sync()
+
+    def play(text):
+        users[0].play("room", text)
+        users[0].sync()
+
+    def leave():
+        users[0].say("leavegame", {"channel": "room"})
+        users[0].sync()
+    empty = units_of(frontend, users[0].sync)
+    assert units_of(frontend, join) == 2 + 40 // 8 + empty
+    assert units_of(frontend, lambda: play("x" * 16384)) == 2 + 16 + 40 // 8 + 40 * 16384 // 32768 + empty
+    assert units_of(frontend, leave) == 2 + 40 // 8 + empty
+
+    players = [t.connect(frontend, Player, kind="lobby") for _ in range(10)]
+    for player in players:
+        player.login()
+    game = t.connect(frontend, Game, kind="lobby")
+    game.be_listed()
+    for player in players:
+        player.change("up")
+
+    def change():
+        game.infos(description="another")
+        for player in players:
+            player.change("changed")
+    assert units_of(frontend, change) == 1 + 10 // 2
 
 
 def test_what_a_unit_takes(t):

@@ -13,6 +13,8 @@
 #include "metrics/metrics.h"
 #include "protocol/lobby/lobby_private.h"
 
+#define PLAYERS_PER_UNIT 2 /* of the budget */
+
 static void set_suspect(struct game *game, bool suspect)
 {
     if (game->suspect == suspect) {
@@ -167,7 +169,10 @@ void lobby_game_verified(struct game *game)
 
 void lobby_game_set_infos(struct game *game, const struct lobby_infos *infos, struct bytes original)
 {
+    const size_t players = game->session->port->service->slots[POOL_CLIENTS].taken;
+
     metrics_add(METRIC_LOBBY_INFOS, 1);
+    conn_charge(game->session->conn, (uint32_t)(players / PLAYERS_PER_UNIT));
     gameserver_fields_from_infos(&game->wanted, infos, original);
     game->has_infos = true;
     lobby_listing_update(game);

@@ -11,6 +11,8 @@
 #include "base/mem.h"
 #include "protocol/lobby/lobby_private.h"
 
+#define PASSWORD_UNITS 2 /* of the budget, for a password that is checked */
+
 static void free_login(struct lobby_session *session)
 {
     if (!session->login) {
@@ -123,6 +125,7 @@ static void judge_login(struct lobby_session *session)
     const struct address *peer = conn_peer(session->conn);
     const char *name;
 
+    conn_charge(session->conn, PASSWORD_UNITS);
     if (!is_password_good(session, session->login, &name)) {
         penalty_add(service->penalties, peer, &rules, lobby_now(session));
         lobby_end_with(session, LOBBY_CODE_BAD_PASSWORD, "the password is wrong");

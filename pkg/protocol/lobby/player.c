@@ -59,8 +59,10 @@ static void count_lobby_pushes(const int64_t counts[LOBBY_TYPES])
 static void send_all(struct player *player)
 {
     struct lobby_subscribers *subscribers = subscribers_of_player(player);
+    struct frame *all = lobby_subscribers_all(subscribers);
 
-    conn_send_frame(player->session->conn, lobby_subscribers_all(subscribers));
+    conn_charge(player->session->conn, (uint32_t)(all->len / 1024));
+    conn_send_frame(player->session->conn, all);
     player->seen = subscribers->stamp;
     metrics_add(METRIC_LOBBY_PUSH_SERVERS, 1);
 }

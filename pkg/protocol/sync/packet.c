@@ -9,6 +9,9 @@
 
 /* Comparisons of a packet's property with one that its client has, for a unit of work. */
 #define PAIRS_PER_UNIT 512
+/* What members are sent at the next tick: a write to each, and the bytes. */
+#define MEMBERS_PER_UNIT 2
+#define BYTES_PER_UNIT   32768
 
 static const enum metric error_metrics[] = {
 #define CODE_METRIC(name, text) [SYNC_CODE_##name] = METRIC_SYNC_ERROR_##name,
@@ -85,6 +88,20 @@ static void fit_packet(const struct sync_session *session, struct sync_packet *p
     free(properties);
 }
 
+/* All changes until a tick are sent in one frame: the first of them pays for it. */
+static void charge_for_members(struct sync_session *session, size_t len)
+{
+    struct sync_subscribers *subscribers = session->port->subscribers;
+    struct conn *conn = websocket_conn(session->websocket);
+    uint64_t units = (uint64_t)len * subscribers->member_count / BYTES_PER_UNIT;
+    uint32_t most = conn_max_charge(conn);
+    if (!subscribers->is_tick_paid) {
+        units += subscribers->member_count / MEMBERS_PER_UNIT;
+        subscribers->is_tick_paid = true;
+    }
+    conn_charge(conn, units < most ? (uint32_t)units : most);
+}
+
 /* False when the entry is no longer the session's. */
 static bool set_properties(struct sync_session *session, const struct sync_packet *packet)
 {
@@ -109,14 +126,18 @@ static bool set_properties(struct sync_session *session, const struct sync_packe
 }
 
 static void handle_packet_properties(struct sync_session *session, struct sync_packet *packet,
-                                     const struct sync_limits *limits)
+                                     size_t len, const struct sync_limits *limits)
 {
     metrics_add(METRIC_SYNC_PROPERTIES, 1);
     fit_packet(session, packet, limits);
     if (packet->refused_count > 0) {
         sync_refused_add(session, packet);
     }
-    if (packet->property_count > 0 && !set_properties(session, packet)) {
+    if (packet->property_count == 0) {
+        return;
+    }
+    charge_for_members(session, len);
+    if (!set_properties(session, packet)) {
         sync_packet_fail(session, SYNC_CODE_UNAVAILABLE, "the entry is no longer yours");
     }
 }
@@ -140,7 +161,7 @@ void sync_packet_handle(struct sync_session *session, enum websocket_opcode opco
     }
     switch (packet.kind) {
     case SYNC_PROPERTIES:
-        handle_packet_properties(session, &packet, &limits);
+        handle_packet_properties(session, &packet, bytes.len, &limits);
         break;
     case SYNC_PING:
         metrics_add(METRIC_SYNC_PING, 1);

@@ -243,6 +243,7 @@ void sync_subscribers_add_member(struct sync_session *session)
     session->last_packet = (uint32_t)subscribers->packets.number;
     list_remove(&session->place);
     list_append(&subscribers->members, &session->place);
+    subscribers->member_count++;
     conn_resume_reading(websocket_conn(session->websocket));
     sync_cache_show(&subscribers->cache);
     if (!session->is_delta) {
@@ -299,6 +300,7 @@ static void admit_ready(struct sync_subscribers *subscribers)
             continue;
         }
         send_metadata(session, rest, session->entering->secret);
+        conn_charge(websocket_conn(session->websocket), (uint32_t)(rest->len / 1024));
         sync_session_move(session, SYNC_MEMBER);
     }
     forget_rest(subscribers);
@@ -339,8 +341,9 @@ void sync_subscribers_leave(struct sync_session *session, enum sync_state from)
     fanout_leave(&subscribers->packets, &session->place);
     list_remove(&session->place);
     close_assumed(subscribers, bytes_from_string(session->token));
-    if (from == SYNC_MEMBER && session->is_delta) {
-        subscribers->deltas--;
+    if (from == SYNC_MEMBER) {
+        subscribers->member_count--;
+        subscribers->deltas -= session->is_delta;
     }
     subscribers->cache.collects_names = subscribers->deltas > 0;
     loop_defer(subscribers->service->common.loop, LOOP_PHASE_FREE, &subscribers->release);
@@ -458,6 +461,7 @@ static void on_sync_tick(void *arg)
 {
     struct sync_subscribers *subscribers = arg;
     loop_label(subscribers->service->common.loop, "sync_tick");
+    subscribers->is_tick_paid = false;
     if (!is_sync_view_readable(subscribers)) {
         start_tick(subscribers);
         return;

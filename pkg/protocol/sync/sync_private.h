@@ -49,10 +49,12 @@ struct sync_subscribers {
     struct list entering;           /* sessions before MEMBER */
     struct list members;
     struct fanout packets; /* for all of them */
-    size_t deltas;         /* members in delta mode */
+    size_t member_count;
+    size_t deltas; /* members in delta mode */
     struct sync_cache cache;
     struct frame *rest;       /* of the whole map's metadata; NULL: not as it is now */
     struct loop_timer *tick;  /* runs while there is news */
+    bool is_tick_paid;        /* a change since the last one was charged what it sends */
     struct loop_task admit;   /* those that are READY */
     struct loop_task release; /* the view, when the last session has ended */
     struct log_limit refused_limit;

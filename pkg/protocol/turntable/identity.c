@@ -91,6 +91,7 @@ static bool check_idme_token(struct turntable_session *session,
     struct auth_claims claims;
     const char *why;
     bool good;
+    conn_charge(turntable_conn(session), auth_verifier_units(session->credentials->tokens));
     if (!auth_token_check(session->credentials->tokens, message->token, redis_wall_ms(session),
                           &claims, &why)) {
         return refuse_token(session, message, WEBSOCKET_UNAUTHORIZED, why);

@@ -387,8 +387,9 @@ void turntable_room_game(struct turntable_session *session, const struct turntab
     if (turntable_relay_game(&text, message, &rules, &error)) {
         membership->under_way++;
         turntable_request_begin(session, 1);
-        turntable_charge(session, room_user_count(membership->member->room),
-                         TURNTABLE_RECEIVERS_PER_UNIT);
+        size_t users = room_user_count(membership->member->room);
+        turntable_charge(session, users, TURNTABLE_RECEIVERS_PER_UNIT);
+        turntable_charge(session, users * text.len, TURNTABLE_SENT_PER_UNIT);
         room_publish(membership->member, writer_bytes_written(&text), on_room_message_judged,
                      membership);
     } else {

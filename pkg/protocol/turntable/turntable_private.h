@@ -149,6 +149,7 @@ void turntable_charge(const struct turntable_session *session, size_t count, siz
 #define TURNTABLE_RECEIVERS_PER_UNIT 8
 #define TURNTABLE_ENTRIES_PER_UNIT   64
 #define TURNTABLE_BYTES_PER_UNIT     1024
+#define TURNTABLE_SENT_PER_UNIT      32768 /* bytes to all receivers together */
 /* More than turntable.max_backlog bytes of output wait for the peer, after an attempt to send them.
  */
 bool turntable_is_over_backlog(const struct turntable_session *session);
