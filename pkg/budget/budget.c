@@ -13,6 +13,9 @@
 /* Of the accounts that owe no more, how many are freed at each release. */
 #define FREED_PER_RELEASE 2
 #define NETWORK_BYTES     6 /* of an IPv6 address: /48 */
+/* Who is charged no more a second, and no more at once, causes little. */
+#define LITTLE_RATE  200
+#define LITTLE_BURST 200
 
 struct budget_key {
     uint8_t family;
@@ -25,6 +28,7 @@ struct budget_account {
     struct budget_key key;
     uint32_t references;
     struct bucket bucket;
+    struct bucket little;          /* of LITTLE_RATE, whether or not it is admitted */
     struct budget_account *parent; /* NULL: none; referenced */
     struct list released;          /* in budget.released while there are no references */
     struct budget_usage usage;
@@ -222,6 +226,10 @@ void budget_account_charge(struct budget *budget, struct budget_account *account
         bucket_charge(&account->bucket, rate, units, now_us);
         bucket_forgive(&account->bucket, rate, burst_of_account(budget, account),
                        BUDGET_WAIT_MAX_US, now_us);
+        if (rate > 0) {
+            bucket_charge(&account->little, LITTLE_RATE, units, now_us);
+            bucket_forgive(&account->little, LITTLE_RATE, LITTLE_BURST, BUDGET_WAIT_MAX_US, now_us);
+        }
     }
 }
 
@@ -248,6 +256,15 @@ bool budget_account_owes(const struct budget_account *account, uint64_t now_us)
         account = account->parent;
     }
     return account != NULL;
+}
+
+bool budget_account_causes_little(const struct budget_account *account, uint64_t now_us)
+{
+    while (account && (!bucket_owes(&account->little, now_us) ||
+                       bucket_wait_us(&account->little, LITTLE_RATE, LITTLE_BURST, now_us) == 0)) {
+        account = account->parent;
+    }
+    return !account;
 }
 
 struct budget_usage *budget_account_usage(struct budget_account *account)

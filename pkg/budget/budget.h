@@ -61,6 +61,9 @@ uint64_t budget_account_wait_us(const struct budget *budget, const struct budget
 /* Whether something of it, or of its network, is not paid for yet. */
 bool budget_account_owes(const struct budget_account *account, uint64_t now_us);
 
+/* Whether it, and its network, have caused little of late: about 200 units a second. */
+bool budget_account_causes_little(const struct budget_account *account, uint64_t now_us);
+
 /* What packages count per address, each its own; zero, and the lists empty, in a new account. A
  * package that counts something keeps a reference as long as its count is not zero. */
 struct budget_usage {

@@ -21,10 +21,11 @@
 #define PASS_MS 1
 
 /* Many addresses may each be within their budgets, and together cause more than one core can do.
- * Once an iteration has lasted this long, connections that owe something, or whose address does,
- * are not read from before the next one. As all of them are charged they take turns; those that
- * cause little, operators among them, are read from in every iteration. */
-#define INPUT_MAX_US 50000
+ * Once an iteration has lasted this long, connections that owe something, or whose address causes
+ * more than a little, are deferred: they are read from in later iterations, in the order in which
+ * they were deferred, and others of their kind behind them. Those that cause little, operators
+ * among them, are read from in every iteration. */
+#define INPUT_MAX_US 20000
 
 _Static_assert((uint64_t)WAIT_SLOTS *WAIT_SLOT_MS * 1000 >
                    BUDGET_WAIT_MAX_US + 2 * (uint64_t)WAIT_SLOT_MS * 1000,
@@ -188,17 +189,24 @@ bool conn_account_admits(struct conn *conn)
     return false;
 }
 
+static bool may_defer(const struct net *net)
+{
+    return net->defers || loop_elapsed_us(net->loop) >= INPUT_MAX_US;
+}
+
 /* Most connections owe nothing, nor do their addresses: then there is nothing to wait for. */
 bool conn_input_is_due(struct conn *conn)
 {
     const uint64_t now_us = budget_now_us(conn);
     const bool charged = is_account_charged(conn);
-    const bool owes = bucket_owes(bucket_of_conn(conn), now_us) ||
-                      (charged && budget_account_owes(conn->account, now_us));
-    if (owes && loop_elapsed_us(conn->listener->net->loop) >= INPUT_MAX_US) {
+    const bool owes = bucket_owes(bucket_of_conn(conn), now_us);
+    if ((owes || (charged && !budget_account_causes_little(conn->account, now_us))) &&
+        may_defer(conn->listener->net)) {
+        conn_defer_read(conn);
         return false;
     }
-    if (!owes && (!charged || list_is_empty(&budget_account_usage(conn->account)->waiting))) {
+    if (!owes && (!charged || (!budget_account_owes(conn->account, now_us) &&
+                               list_is_empty(&budget_account_usage(conn->account)->waiting)))) {
         return true;
     }
     return conn_account_admits(conn);

@@ -36,6 +36,7 @@ static struct input *create_input(struct conn *conn, size_t capacity)
     list_init(&input->node);
     input->unfinished = NULL;
     input->len = 0;
+    input->is_deferred = false;
     input->capacity = (uint32_t)capacity;
     conn_count_input(conn, (int64_t)(sizeof *input + capacity));
     return input;
@@ -48,6 +49,7 @@ static struct input *take_input(struct conn *conn)
     conn->input = NULL;
     if (input) {
         list_remove(&input->node);
+        input->is_deferred = false;
     }
     return input;
 }
@@ -74,8 +76,24 @@ void conn_schedule_input(struct conn *conn)
         conn->input = create_input(conn, 0);
     }
     list_remove(&conn->input->node);
+    conn->input->is_deferred = false;
     list_append(&net->resumed, &conn->input->node);
     loop_defer(net->loop, LOOP_PHASE_FREE, &net->free);
+}
+
+void conn_defer_read(struct conn *conn)
+{
+    struct net *net = conn->listener->net;
+    if (!conn->input) {
+        conn->input = create_input(conn, 0);
+    }
+    if (!list_is_empty(&conn->input->node)) {
+        return; /* waits already */
+    }
+    conn->input->is_deferred = true;
+    list_append(&net->resumed, &conn->input->node);
+    net->defers = true;
+    loop_defer_next(net->loop, LOOP_PHASE_FREE, &net->free);
 }
 
 /* A message may be under way of which nothing is kept here. */
@@ -264,6 +282,15 @@ void conn_present_again(struct conn *conn)
     present_bytes(conn, own, (struct bytes){own->data, own->len});
     if (conn_may_read(conn) && conn_has_pending(conn)) {
         conn_read(conn);
+    }
+}
+
+void conn_resume_input(struct conn *conn)
+{
+    if (conn->input->is_deferred && conn_may_read(conn)) {
+        conn_read(conn);
+    } else {
+        conn_present_again(conn);
     }
 }
 

@@ -18,6 +18,8 @@
  * many. */
 #define FLUSH_MIN   64
 #define FLUSH_CHECK 16
+/* Of an iteration, for those that are resumed or deferred. */
+#define RESUME_US 20000
 
 uint32_t net_stamp(const struct net *net)
 {
@@ -90,6 +92,19 @@ void net_flush(struct net *net)
     output_forget_joined(net);
 }
 
+/* At least one in an iteration, and as many as its share of time allows. */
+static bool may_resume(struct net *net)
+{
+    const uint64_t iteration = loop_iteration_count(net->loop);
+    const uint64_t elapsed_us = loop_elapsed_us(net->loop);
+    if (net->resuming != iteration) {
+        net->resuming = iteration;
+        net->resuming_us = elapsed_us + RESUME_US;
+        return true;
+    }
+    return elapsed_us < net->resuming_us;
+}
+
 /* After the output of the iteration, so that handlers of input that is presented again see which
  * connections have a backlog. */
 static void free_closed(void *arg)
@@ -101,11 +116,9 @@ static void free_closed(void *arg)
         conn_free(list_entry(net->closing.next, struct conn, node));
     }
     /* Those that are scheduled again meanwhile wait until their output has been sent. */
-    if (!list_is_empty(&net->resumed)) {
-        list_insert_before(&net->resumed, &resumed);
-        list_remove(&net->resumed);
-    }
-    while (!list_is_empty(&resumed)) {
+    list_move_all(&net->resumed, &resumed);
+    net->defers = false;
+    while (may_resume(net) && !list_is_empty(&resumed)) {
         struct input *input = list_entry(resumed.next, struct input, node);
         list_remove(&input->node);
         if (net->is_late && (input->conn->flags & CONN_DIRTY)) {
@@ -113,8 +126,14 @@ static void free_closed(void *arg)
             list_append(&net->resumed, &input->node);
             loop_defer_next(net->loop, LOOP_PHASE_FREE, &net->free);
         } else if (conn_account_admits(input->conn)) {
-            conn_present_again(input->conn);
+            conn_resume_input(input->conn);
         }
+    }
+    if (!list_is_empty(&resumed)) {
+        list_move_all(&net->resumed, &resumed);
+        list_move_all(&resumed, &net->resumed);
+        net->defers = true;
+        loop_defer_next(net->loop, LOOP_PHASE_FREE, &net->free);
     }
 }
 

@@ -110,6 +110,7 @@ struct input {
     struct unfinished *unfinished; /* NULL: none, or its handler limits the time */
     uint32_t len;
     uint32_t capacity;
+    bool is_deferred; /* more is read, rather than this presented again */
     uint8_t data[];
 };
 
@@ -168,7 +169,7 @@ struct net {
     struct conn *presenting; /* whose `received` is being called, or NULL */
     struct list listeners;
     struct list dirty;   /* conns with output to be sent, in this iteration if it has time */
-    struct list resumed; /* inputs to be presented again */
+    struct list resumed; /* inputs to be presented again, or whose connections are deferred */
     struct list closing; /* conns to be freed */
     struct loop_task flush;
     struct loop_task free;
@@ -190,8 +191,11 @@ struct net {
     uint64_t shed_after_ms; /* not before */
     struct log_limit shed_limit;
     struct loop_timer *pause;
-    bool is_late; /* the last flush has left some of the dirty ones to the next iteration */
-    bool paused;  /* descriptors ran out */
+    bool defers;       /* connections that cause more than a little, as some were deferred before */
+    uint64_t resuming; /* the iteration in which resumed ones were seen to last */
+    uint64_t resuming_us; /* how long it may have lasted when no more of them are */
+    bool is_late;         /* the last flush has left some of the dirty ones to the next iteration */
+    bool paused;          /* descriptors ran out */
     struct log_limit pause_limit;
     struct log_limit refused_limit;
     struct log_limit closed_limit;
@@ -289,9 +293,13 @@ void conn_close_account(struct conn *conn);
 /* Before input is read or presented: whether its address has a budget for it and no other
  * connection of it has waited longer. Else it waits. */
 bool conn_account_admits(struct conn *conn);
-/* The same when input has arrived. False too when it is not read from before the next iteration, as
- * this one has taken long. */
+/* The same when input has arrived. False too when it is deferred, as this iteration has taken
+ * long. */
 bool conn_input_is_due(struct conn *conn);
+/* Reads from it in a later iteration, behind those that were deferred before. */
+void conn_defer_read(struct conn *conn);
+/* What a resumed or deferred connection waits for. */
+void conn_resume_input(struct conn *conn);
 /* Ends the waiting of a connection that is closed. */
 void conn_forget_wait(struct conn *conn);
 

@@ -158,6 +158,23 @@ static void a_message_may_cost_what_five_seconds_pay(void **state)
     assert_int_equal(budget_max_charge(budget, true), 5000); /* the address has less */
 }
 
+static void who_causes_little_is_known(void **state)
+{
+    struct budget_account *account = acquire("10.0.0.1", SECOND),
+                          *other = acquire("10.0.0.2", SECOND);
+    uint64_t now_us = SECOND;
+    for (int i = 0; i < 20; i++, now_us += SECOND) {
+        assert_true(budget_account_causes_little(account, now_us));
+        budget_account_charge(budget, account, 200, now_us);
+    }
+    budget_account_charge(budget, account, 100000, now_us);
+    assert_false(budget_account_causes_little(account, now_us));
+    assert_true(budget_account_causes_little(other, now_us));
+    assert_true(budget_account_causes_little(account, now_us + 5 * SECOND));
+    budget_account_release(budget, account, now_us);
+    budget_account_release(budget, other, now_us);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -169,6 +186,7 @@ int main(void)
         TEST(networks_bound_their_addresses_together),
         TEST(what_is_owed_outlives_the_last_connection),
         TEST(so_many_that_owe_are_kept),
+        TEST(who_causes_little_is_known),
         TEST(without_settings_nothing_waits),
         TEST(a_message_may_cost_what_five_seconds_pay),
     };

@@ -329,6 +329,38 @@ static void a_long_iteration_reads_on_from_those_who_owe_nothing(void **state)
     }
 }
 
+/* Also when the first has more meanwhile. */
+static void those_deferred_are_read_from_in_their_order(void **state)
+{
+    const struct budget_settings limits = {.rate = 10, .burst = 1000000};
+    struct fixture *f = begin(state, limits, 0);
+    struct session *sessions[4];
+    int fds[4], first = -1;
+    for (int i = 0; i < 4; i++) {
+        sessions[i] = fixture_open(f, &fds[i]);
+    }
+    f->received = receive_slowly;
+    for (int i = 0; i < 4; i++) {
+        conn_charge(sessions[i]->conn, 100);
+        fixture_write_text(fds[i], "x");
+    }
+    iterate(f, 1);
+    assert_int_equal(count_read(sessions, 4), 1);
+    for (int i = 0; i < 4; i++) {
+        first = sessions[i]->input.len == 1 ? i : first;
+    }
+    for (size_t others = 1; others <= 3; others++) {
+        fixture_write_text(fds[first], "x");
+        iterate(f, 1);
+        assert_int_equal(sessions[first]->input.len, 1);
+        assert_int_equal(count_read(sessions, 4), 1 + others);
+    }
+    WAIT_FOR(f, sessions[first]->input.len == 4);
+    for (int i = 0; i < 4; i++) {
+        close(fds[i]);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_create, fixture_destroy)
 
 int main(void)
@@ -345,6 +377,7 @@ int main(void)
         TEST(half_a_message_is_completed),
         TEST(what_waits_may_be_closed_paused_and_ended),
         TEST(a_long_iteration_reads_on_from_those_who_owe_nothing),
+        TEST(those_deferred_are_read_from_in_their_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
