@@ -275,6 +275,7 @@ METRIC(Q3MASTER_DROPPED_HEARTBEAT_RATE, counter, "q3master_dropped_total", "reas
 METRIC(Q3MASTER_DROPPED_QUERY_RATE, counter, "q3master_dropped_total", "reason=\"query_rate\"", "")
 METRIC(Q3MASTER_DROPPED_OUTPUT, counter, "q3master_dropped_total", "reason=\"max_output\"", "")
 METRIC(Q3MASTER_DROPPED_PREFIX, counter, "q3master_dropped_total", "reason=\"max_output_per_prefix\"", "")
+METRIC(Q3MASTER_DROPPED_NEW_KINDS, counter, "q3master_dropped_total", "reason=\"new_kinds_rate\"", "")
 METRIC(Q3MASTER_DROPPED_FORGED, counter, "q3master_dropped_total", "reason=\"challenge\"", "")
 METRIC(Q3MASTER_DROPPED_GAME, counter, "q3master_dropped_total", "reason=\"game\"", "")
 METRIC(Q3MASTER_DROPPED_LOOPBACK, counter, "q3master_dropped_total", "reason=\"loopback\"", "")

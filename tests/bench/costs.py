@@ -32,7 +32,8 @@ IDLE = 2.0  # seconds in which the rest is measured
 SETTINGS = {"budget.rate": 10000000, "budget.address_rate": 10000000, "ws.rate": 0, "tracker.rate": 0, "tracker.address_rate": 0,
             "client.max_ids": ENTRIES, "access.connect_rate": 0, "q3master.allow_loopback": "true",
             "q3master.query_rate": 100000, "q3master.query_burst": 100000, "q3master.heartbeat_rate": 100000,
-            "q3master.heartbeat_burst": 100000, "q3master.max_per_address": 0}
+            "q3master.heartbeat_burst": 100000, "q3master.max_per_address": 0,
+            "q3master.max_output": 0, "q3master.max_output_per_prefix": 0, "q3master.new_kinds_rate": 0}
 
 
 def processor(pid):

@@ -97,3 +97,22 @@ def test_browsers_get_a_thousand_servers_whole(t):
         for _ in range(5):
             assert len(set(masters.player(host="127.0.0.9").servers(query))) == wanted, query
     assert masters.metric("q3master_dropped_total", reason="max_output_per_prefix") == 0
+
+
+def test_made_up_kinds_of_queries_stop_no_others(t):
+    masters = with_servers(t, 20, **{"q3master.new_kinds_rate": "20", "q3master.new_kinds_burst": "10",
+                                     "q3master.filters": "8", "q3master.max_output_per_prefix": "0"})
+    player, forger = masters.player(host="127.9.8.1"), masters.player(host="127.9.9.1")
+    for _ in range(2):
+        assert len(player.servers("getservers 68 empty full")) == 20
+    began, made = time.monotonic(), masters.metric("q3master_lists_made_total")
+    for number in range(1000):
+        forger.send(b"getservers Quake3Arena 68 empty full gametype=%d" % number)
+        time.sleep(0.001)
+        if number % 100 == 99:
+            # It is kept, and so answered, as it was requested more than once.
+            assert len(player.servers("getservers 68 empty full")) == 20
+    t.wait_until(lambda: masters.metric("messages_total", kind="getservers") >= 1000, 10)
+    seconds = time.monotonic() - began
+    assert masters.metric("q3master_lists_made_total") - made <= 10 + 20 * seconds + 1
+    assert masters.metric("q3master_dropped_total", reason="new_kinds_rate") >= 1000 - 10 - 20 * seconds - 1

@@ -201,7 +201,10 @@ def test_lists_are_prepared_and_the_least_used_dropped(t):
     assert masters.metric("q3master_lists_made_total") == made + 30
     player.servers("getservers Xonotic 39")
     assert masters.metric("q3master_lists_made_total") == made + 30
+    # Of those that were requested once the oldest have gone, and what is requested more often has stayed.
     player.servers("getservers Xonotic 3")
+    assert masters.metric("q3master_lists_made_total") == made + 30
+    player.servers("getservers Xonotic 10")
     assert masters.metric("q3master_lists_made_total") == made + 31
 
 

@@ -7,6 +7,9 @@
 #include "metrics/metrics.h"
 #include "net/udp/udp_private.h"
 
+/* No further batch is received in an iteration that has lasted for so long. */
+#define ITERATION_MAX_US 5000
+
 void udp_input_create(struct udp *udp)
 {
     struct udp_input *input = &udp->input;
@@ -140,5 +143,8 @@ void udp_read(void *arg, unsigned events)
 
     loop_label(udp->loop, "datagrams");
     for (int64_t round = 0; round < udp->rounds && read_batch(udp); round++) {
+        if (loop_elapsed_us(udp->loop) >= ITERATION_MAX_US) {
+            break; /* the others first */
+        }
     }
 }

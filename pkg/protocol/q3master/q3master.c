@@ -167,7 +167,9 @@ static void handle_query(struct q3master_port *port, const struct udp_path *path
         return;
     }
     list = q3master_replies_get(port, query);
-    if (!list->reply) {
+    if (!list) {
+        q3master_drop(service, &path->peer, METRIC_Q3MASTER_DROPPED_NEW_KINDS, "new_kinds");
+    } else if (!list->reply) {
         q3master_drop(service, &path->peer, METRIC_Q3MASTER_DROPPED_GAME, "game");
     } else if (q3master_may_send(service, &path->peer, list->size, list->packets,
                                  rank_of(port, &path->peer))) {

@@ -40,6 +40,8 @@ struct q3master_settings {
     int64_t max_output_per_prefix; /* q3master.max_output_per_prefix, bytes a second; 0: no limit */
     int64_t prefix_burst;          /* q3master.prefix_burst, bytes */
     int64_t filters;               /* q3master.filters: prepared lists of a port */
+    int64_t new_kinds_rate;        /* q3master.new_kinds_rate, a second; 0: no limit */
+    int64_t new_kinds_burst;       /* q3master.new_kinds_burst */
     int64_t refresh; /* q3master.refresh: how old a list may be while changes come, ms */
 };
 extern const struct config_module q3master_config;

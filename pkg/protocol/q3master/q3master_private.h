@@ -69,7 +69,7 @@ struct q3master_list {
 /* A prepared list, or none when the game is rejected. */
 struct q3master_prepared {
     UT_hash_handle hh; /* by key */
-    struct list used;  /* the most recently used last */
+    struct list used;  /* of one of the replies' lists */
     struct q3master_reply *reply;
     size_t size; /* bytes of all its packets */
     size_t packets;
@@ -81,7 +81,8 @@ struct q3master_prepared {
 
 struct q3master_replies {
     struct q3master_prepared *all;
-    struct list used;
+    struct list once; /* requested once */
+    struct list used; /* more often; the most recently used last */
 };
 
 /* Addresses that are listed under another one. */
@@ -112,8 +113,9 @@ struct q3master_service {
     struct cookie_keys keys;
     struct map_secret *secret; /* NULL: the setting's, or none was needed yet */
     struct bucket_table *heartbeats, *answers, *queries, *seldom;
-    uint64_t output_us; /* when output was filled last */
-    int64_t output;     /* bytes that may be sent now */
+    struct bucket new_kinds; /* lists that are prepared for new kinds of queries */
+    uint64_t output_us;      /* when output was filled last */
+    int64_t output;          /* bytes that may be sent now */
     struct prefix_output *prefixes;
     uint64_t list_start; /* where the next list begins */
     struct log_limit drop_limit, malformed_limit, registered_limit, refused_limit, evicted_limit;
@@ -166,7 +168,7 @@ void q3master_list_note_probe(struct q3master_list *list, struct bytes id);
 void q3master_replies_init(struct q3master_replies *replies);
 void q3master_replies_clear(struct q3master_replies *replies);
 /* The list for a query; its reply is NULL when the query is not answered. Valid until the next
- * call. */
+ * call. NULL: too many queries of new kinds. */
 const struct q3master_prepared *q3master_replies_get(struct q3master_port *port,
                                                      const struct q3master_query *query);
 

@@ -2,7 +2,8 @@
  * q3master_replies: lists prepared once for many players, one for each kind of query.
  *
  * A list is made by the first query after the servers have changed; while changes go on it is made
- * at most once in q3master.refresh, however many queries there are.
+ * at most once in q3master.refresh, however many queries there are. Lists for new kinds of queries
+ * are made at a limited rate: sources can be forged, so that no limit of an address holds.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 void q3master_replies_init(struct q3master_replies *replies)
 {
     replies->all = NULL;
+    list_init(&replies->once);
     list_init(&replies->used);
 }
 
@@ -28,14 +30,40 @@ static void forget_prepared_reply(struct q3master_replies *replies,
 void q3master_replies_clear(struct q3master_replies *replies)
 {
     while (replies->all) {
-        forget_prepared_reply(replies,
-                              list_entry(replies->used.next, struct q3master_prepared, used));
+        forget_prepared_reply(replies, replies->all);
     }
 }
 
+/* Those that were requested once go first: whoever forges queries may make up any number. */
+static void evict_prepared_reply(struct q3master_replies *replies)
+{
+    struct list *from = list_is_empty(&replies->once) ? &replies->used : &replies->once;
+    forget_prepared_reply(replies, list_entry(from->next, struct q3master_prepared, used));
+}
+
+static struct q3master_prepared *add_prepared(struct q3master_port *port, const uint8_t *key,
+                                              size_t len)
+{
+    struct q3master_replies *replies = &port->replies;
+    struct q3master_prepared *prepared;
+
+    while (replies->all && HASH_COUNT(replies->all) >= (size_t)port->settings->filters) {
+        evict_prepared_reply(replies);
+    }
+    prepared = mem_zalloc(1, sizeof *prepared);
+    memcpy(prepared->key, key, len);
+    prepared->key_len = (uint8_t)len;
+    list_init(&prepared->used);
+    list_append(&replies->once, &prepared->used);
+    HASH_ADD_KEYPTR(hh, replies->all, prepared->key, prepared->key_len, prepared);
+    return prepared;
+}
+
+/* NULL: it is a new kind, and too many are being prepared. */
 static struct q3master_prepared *find_or_add_prepared(struct q3master_port *port,
                                                       const struct q3master_query *query)
 {
+    struct q3master_service *service = port->service;
     struct q3master_replies *replies = &port->replies;
     struct q3master_prepared *prepared;
     uint8_t key[Q3MASTER_KEY_MAX];
@@ -47,17 +75,11 @@ static struct q3master_prepared *find_or_add_prepared(struct q3master_port *port
         list_append(&replies->used, &prepared->used);
         return prepared;
     }
-    while (replies->all && HASH_COUNT(replies->all) >= (size_t)port->settings->filters) {
-        forget_prepared_reply(replies,
-                              list_entry(replies->used.next, struct q3master_prepared, used));
+    if (!bucket_take(&service->new_kinds, (uint32_t)service->settings->new_kinds_rate,
+                     (uint32_t)service->settings->new_kinds_burst, loop_now_us(service->loop))) {
+        return NULL;
     }
-    prepared = mem_zalloc(1, sizeof *prepared);
-    memcpy(prepared->key, key, len);
-    prepared->key_len = (uint8_t)len;
-    list_init(&prepared->used);
-    list_append(&replies->used, &prepared->used);
-    HASH_ADD_KEYPTR(hh, replies->all, prepared->key, prepared->key_len, prepared);
-    return prepared;
+    return add_prepared(port, key, len);
 }
 
 /* The servers that match the query, whose game has been settled. */
@@ -116,8 +138,11 @@ const struct q3master_prepared *q3master_replies_get(struct q3master_port *port,
 {
     struct q3master_prepared *prepared = find_or_add_prepared(port, query);
     const uint64_t now = loop_now_ms(port->service->loop);
-    const bool is_new = prepared->made_ms == 0;
 
+    if (!prepared) {
+        return NULL;
+    }
+    const bool is_new = prepared->made_ms == 0;
     if (is_new || (prepared->generation != port->list->generation &&
                    now - prepared->made_ms >= (uint64_t)port->settings->refresh)) {
         prepare_reply(port, prepared, *query, now);

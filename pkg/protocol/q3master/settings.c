@@ -77,6 +77,11 @@ static const struct config_setting table[] = {
     NUMBER(filters, "256", BOTH, 1, 100000,
            "Lists that are kept prepared, each for one kind of query; the least recently used one "
            "is dropped."),
+    NUMBER(new_kinds_rate, "200", CONFIG_RELOADABLE, 0, 1000000,
+           "Lists a second that all ports together prepare for kinds of queries that are not kept; "
+           "queries beyond it are not answered; 0: no limit."),
+    NUMBER(new_kinds_burst, "100", CONFIG_RELOADABLE, 1, 4000000,
+           "How many of them at once after a pause."),
     TIME(refresh, "50ms", BOTH, 0, 60000,
          "How old a prepared list may be while the game servers change."),
     {.key = NULL}};
