@@ -270,6 +270,11 @@ struct loop_io *loop_io_create(struct loop *loop, int fd, loop_io_callback callb
     return io;
 }
 
+int loop_io_fd(const struct loop_io *io)
+{
+    return io->event.ev_fd;
+}
+
 void loop_io_set(struct loop_io *io, unsigned events)
 {
     short before = (short)(event_get_events(&io->event) & (EV_READ | EV_WRITE)), after = 0;

@@ -66,6 +66,7 @@ void loop_skip(struct loop *loop, uint64_t ms);
 struct loop_io *loop_io_create(struct loop *loop, int fd, loop_io_callback callback, void *arg);
 /* events: any of LOOP_READ | LOOP_WRITE, or 0. */
 void loop_io_set(struct loop_io *io, unsigned events);
+int loop_io_fd(const struct loop_io *io);
 void loop_io_destroy(struct loop_io **io);
 
 /* A one-shot timer, not running at first. Starting a running timer restarts it. */

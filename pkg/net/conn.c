@@ -15,7 +15,7 @@
 
 _Static_assert(METRIC_CLOSED_LOCAL - METRIC_CLOSED_PEER == (int)CONN_CLOSE_LOCAL,
                "the metrics of closed connections have the order of the reasons");
-_Static_assert(sizeof(struct conn) <= 168, "a connection fits a block of 176 bytes");
+_Static_assert(sizeof(struct conn) <= 152, "a connection fits a block of 160 bytes");
 
 const char *conn_close_reason_name(enum conn_close_reason reason)
 {
@@ -105,12 +105,12 @@ void conn_watch(struct conn *conn)
 struct conn *conn_create(struct listener *listener, int fd, const struct address *peer,
                          struct budget_account *account)
 {
-    struct conn *conn = mem_zalloc(1, sizeof *conn);
+    const size_t streams = listener->transport == &conn_tls;
+    struct conn *conn = mem_zalloc(1, sizeof *conn + streams * sizeof conn->tls[0]);
     list_init(&conn->node);
     list_init(&conn->dirty);
     conn->listener = listener;
     listener->references++;
-    conn->fd = fd;
     conn->peer = *peer;
     conn->io = loop_io_create(listener->net->loop, fd, on_event, conn);
     listener->net->count++;
@@ -170,7 +170,7 @@ static void enter_ending(struct conn *conn)
 static void enter_linger(struct conn *conn)
 {
     shut_transport(conn);
-    (void)shutdown(conn->fd, SHUT_WR);
+    (void)shutdown(conn_fd(conn), SHUT_WR);
     queue_conn(conn, QUEUE_LINGER);
     conn_watch(conn);
 }
@@ -178,6 +178,7 @@ static void enter_linger(struct conn *conn)
 static void enter_closed(struct conn *conn)
 {
     struct net *net = conn->listener->net;
+    int fd;
     if (conn->handler) {
         metrics_add(METRIC_CLOSED_PEER + conn->reason, 1);
     }
@@ -188,9 +189,9 @@ static void enter_closed(struct conn *conn)
     list_remove(&conn->dirty);
     conn_drop_output(conn);
     conn_drop_input(conn);
+    fd = conn_fd(conn);
     loop_io_destroy(&conn->io);
-    close(conn->fd);
-    conn->fd = -1;
+    close(fd);
     conn_forget_wait(conn);
     conn_close_account(conn);
     net->count--;
@@ -235,7 +236,9 @@ void conn_free(struct conn *conn)
         conn->handler->closed(conn->arg, conn->reason);
     }
     memory_forget(conn);
-    tls_stream_destroy(&conn->tls);
+    if (conn->listener->transport == &conn_tls) {
+        tls_stream_destroy(&conn->tls[0]);
+    }
     free(conn);
     listener_unref(listener);
 }
@@ -359,10 +362,11 @@ static bool answers_pings(const struct conn *conn)
 
 bool conn_peer_is_gone(const struct conn *conn)
 {
-    struct pollfd look = {.fd = conn->fd, .events = POLLRDHUP};
-    if (conn->fd < 0) {
+    struct pollfd look = {.events = POLLRDHUP};
+    if (!conn->io) {
         return true;
     }
+    look.fd = conn_fd(conn);
     return poll(&look, 1, 0) > 0 && (look.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
@@ -371,7 +375,7 @@ uint64_t conn_idle_ms(const struct conn *conn)
     uint64_t idle_ms = net_elapsed_ms(conn->listener->net, conn->last_received);
     struct tcp_info info;
     socklen_t len = sizeof info;
-    if (conn->fd < 0 || answers_pings(conn)) {
+    if (!conn->io || answers_pings(conn)) {
         return idle_ms;
     }
     if (conn->flags & CONN_WAITING) { /* for a bounded time, by our decision */
@@ -381,7 +385,7 @@ uint64_t conn_idle_ms(const struct conn *conn)
     if (!conn->listener->socket.is_tcp) {
         return 0;
     }
-    if (getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0) {
+    if (getsockopt(conn_fd(conn), IPPROTO_TCP, TCP_INFO, &info, &len) != 0) {
         return idle_ms;
     }
     if (info.tcpi_last_ack_recv < idle_ms) {
@@ -410,7 +414,7 @@ bool conn_is_framed(const struct conn *conn)
 
 bool conn_is_tls(const struct conn *conn)
 {
-    return conn->tls != NULL;
+    return conn->listener->transport == &conn_tls && conn->tls[0] != NULL;
 }
 
 _Static_assert(CONN_CERTIFICATE_LENGTH == TLS_FINGERPRINT_LENGTH,
@@ -418,5 +422,5 @@ _Static_assert(CONN_CERTIFICATE_LENGTH == TLS_FINGERPRINT_LENGTH,
 
 bool conn_certificate(const struct conn *conn, char text[CONN_CERTIFICATE_LENGTH + 1])
 {
-    return conn->tls != NULL && tls_stream_fingerprint(conn->tls, text);
+    return conn_is_tls(conn) && tls_stream_fingerprint(conn->tls[0], text);
 }

@@ -45,7 +45,7 @@ void conn_read_proxy(struct conn *conn)
     if (kept > 0) {
         memcpy(buffer, conn->input->data, kept);
     }
-    n = recv(conn->fd, buffer + kept, PROXY_MAX_SIZE - kept, MSG_PEEK);
+    n = recv(conn_fd(conn), buffer + kept, PROXY_MAX_SIZE - kept, MSG_PEEK);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
     }
@@ -59,7 +59,7 @@ void conn_read_proxy(struct conn *conn)
         return;
     }
     take = result == PROXY_DONE ? header.len - kept : (size_t)n;
-    if (recv(conn->fd, buffer + kept, take, 0) != (ssize_t)take) {
+    if (recv(conn_fd(conn), buffer + kept, take, 0) != (ssize_t)take) {
         refuse_proxy(conn, "the header could not be read");
         return;
     }

@@ -297,7 +297,7 @@ void conn_resume_input(struct conn *conn)
 void conn_read_linger(struct conn *conn)
 {
     struct net *net = conn->listener->net;
-    ssize_t n = recv(conn->fd, net->buffer, sizeof net->buffer, 0);
+    ssize_t n = recv(conn_fd(conn), net->buffer, sizeof net->buffer, 0);
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
         conn_close(conn, conn->reason);
     }

@@ -68,7 +68,7 @@ static ssize_t write_vector(struct conn *conn, size_t *given)
         chunks[i].iov_len = piece->len;
         *given += piece->len;
     }
-    return sendmsg(conn->fd, &message, MSG_NOSIGNAL);
+    return sendmsg(conn_fd(conn), &message, MSG_NOSIGNAL);
 }
 
 static ssize_t write_record(struct conn *conn, size_t *given)

@@ -137,10 +137,9 @@ struct conn {
     struct list node; /* in a queue of the listener, or in net.closing */
     struct list dirty;
     struct listener *listener;
-    struct loop_io *io;
+    struct loop_io *io; /* NULL: its descriptor is closed */
     const struct conn_handler *handler;
     void *arg;
-    struct tls_stream *tls;
     struct budget_account *account; /* NULL: unix socket, or a PROXY header is expected */
     union {
         struct bucket bucket;   /* what it has cost */
@@ -149,16 +148,16 @@ struct conn {
     struct input *input;   /* NULL: none */
     struct output *output; /* NULL: at most the one in single */
     struct piece single;
-    int fd;
     uint32_t last_received; /* stamp */
     uint32_t since;         /* stamp from which the queue it is in counts */
     uint32_t input_limit;
     uint32_t input_size; /* bytes that are kept of unfinished input, here and in its protocol */
     struct address peer;
-    uint16_t flags;       /* enum conn_flags */
-    uint8_t state : 4;    /* enum conn_state */
-    uint8_t interest : 4; /* enum loop_events, as the io knows it */
-    uint8_t reason;       /* enum conn_close_reason, from ENDING on */
+    uint16_t flags;           /* enum conn_flags */
+    uint8_t state : 4;        /* enum conn_state */
+    uint8_t interest : 4;     /* enum loop_events, as the io knows it */
+    uint8_t reason;           /* enum conn_close_reason, from ENDING on */
+    struct tls_stream *tls[]; /* one, where the transport is conn_tls */
 };
 
 struct net {
@@ -268,6 +267,11 @@ void conn_expel(struct conn *conn, enum conn_close_reason reason);
 struct conn *conn_create(struct listener *listener, int fd, const struct address *peer,
                          struct budget_account *account);
 void conn_move(struct conn *conn, enum conn_state state);
+/* Before CLOSED. */
+static inline int conn_fd(const struct conn *conn)
+{
+    return loop_io_fd(conn->io);
+}
 /* Asks the loop for what state and flags need. */
 void conn_watch(struct conn *conn);
 /* The state after the PROXY header: the transport's handshake where it has one. */

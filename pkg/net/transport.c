@@ -17,12 +17,12 @@
 
 static ssize_t plain_read(struct conn *conn, void *to, size_t room)
 {
-    return recv(conn->fd, to, room, 0);
+    return recv(conn_fd(conn), to, room, 0);
 }
 
 static ssize_t plain_write(struct conn *conn, const void *from, size_t len)
 {
-    return send(conn->fd, from, len, MSG_NOSIGNAL);
+    return send(conn_fd(conn), from, len, MSG_NOSIGNAL);
 }
 
 const struct conn_transport conn_plain = {.read = plain_read, .write = plain_write};
@@ -30,30 +30,30 @@ const struct conn_transport conn_plain = {.read = plain_read, .write = plain_wri
 static void tls_start(struct conn *conn)
 {
     conn_charge(conn, HANDSHAKE_UNITS);
-    conn->tls = tls_stream_create(conn->listener->tls, conn->fd, NULL);
+    conn->tls[0] = tls_stream_create(conn->listener->tls, conn_fd(conn), NULL);
 }
 
 static unsigned tls_wanted(const struct conn *conn)
 {
-    return tls_stream_wants_write(conn->tls) ? LOOP_WRITE : LOOP_READ;
+    return tls_stream_wants_write(conn->tls[0]) ? LOOP_WRITE : LOOP_READ;
 }
 
 static int tls_handshake(struct conn *conn)
 {
-    return tls_stream_handshake(conn->tls);
+    return tls_stream_handshake(conn->tls[0]);
 }
 
 static const char *tls_error(const struct conn *conn)
 {
-    return tls_stream_error(conn->tls);
+    return tls_stream_error(conn->tls[0]);
 }
 
 static ssize_t tls_read(struct conn *conn, void *to, size_t room)
 {
     ssize_t n;
     conn->flags &= ~CONN_READ_WANTS_WRITE;
-    n = tls_stream_read(conn->tls, to, room);
-    if (n < 0 && errno == EAGAIN && tls_stream_wants_write(conn->tls)) {
+    n = tls_stream_read(conn->tls[0], to, room);
+    if (n < 0 && errno == EAGAIN && tls_stream_wants_write(conn->tls[0])) {
         conn->flags |= CONN_READ_WANTS_WRITE;
     }
     return n;
@@ -63,8 +63,8 @@ static ssize_t tls_write(struct conn *conn, const void *from, size_t len)
 {
     ssize_t n;
     conn->flags &= ~CONN_WRITE_WANTS_READ;
-    n = tls_stream_write(conn->tls, from, len);
-    if (n < 0 && errno == EAGAIN && !tls_stream_wants_write(conn->tls)) {
+    n = tls_stream_write(conn->tls[0], from, len);
+    if (n < 0 && errno == EAGAIN && !tls_stream_wants_write(conn->tls[0])) {
         conn->flags |= CONN_WRITE_WANTS_READ;
     }
     return n;
@@ -72,14 +72,14 @@ static ssize_t tls_write(struct conn *conn, const void *from, size_t len)
 
 static bool tls_has_pending(const struct conn *conn)
 {
-    return tls_stream_has_pending(conn->tls);
+    return tls_stream_has_pending(conn->tls[0]);
 }
 
 /* Before the handshake there is nothing to shut down. */
 static void tls_shutdown(struct conn *conn)
 {
-    if (conn->tls) {
-        tls_stream_shutdown(conn->tls);
+    if (conn->tls[0]) {
+        tls_stream_shutdown(conn->tls[0]);
     }
 }
 

@@ -206,11 +206,11 @@ static void test_socket_options(void **state)
     int fd;
     fixture_listen(f, "127.0.0.1:0");
     session = fixture_open(f, &fd);
-    assert_int_equal(get_option(session->conn->fd, SOL_SOCKET, SO_KEEPALIVE), 1);
-    assert_int_equal(get_option(session->conn->fd, IPPROTO_TCP, TCP_KEEPIDLE), 10);
-    assert_int_equal(get_option(session->conn->fd, IPPROTO_TCP, TCP_KEEPINTVL), 5);
-    assert_int_equal(get_option(session->conn->fd, IPPROTO_TCP, TCP_KEEPCNT), 3);
-    assert_int_equal(get_option(session->conn->fd, IPPROTO_TCP, TCP_NODELAY), 1);
+    assert_int_equal(get_option(conn_fd(session->conn), SOL_SOCKET, SO_KEEPALIVE), 1);
+    assert_int_equal(get_option(conn_fd(session->conn), IPPROTO_TCP, TCP_KEEPIDLE), 10);
+    assert_int_equal(get_option(conn_fd(session->conn), IPPROTO_TCP, TCP_KEEPINTVL), 5);
+    assert_int_equal(get_option(conn_fd(session->conn), IPPROTO_TCP, TCP_KEEPCNT), 3);
+    assert_int_equal(get_option(conn_fd(session->conn), IPPROTO_TCP, TCP_NODELAY), 1);
     close(fd);
     /* A reload applies to those that connect after the next accept. */
     fixture_set(f, "net.keepalive=7s");
@@ -218,14 +218,14 @@ static void test_socket_options(void **state)
     fixture_open(f, &fd);
     close(fd);
     session = fixture_open(f, &fd);
-    assert_int_equal(get_option(session->conn->fd, IPPROTO_TCP, TCP_KEEPIDLE), 7);
-    assert_int_equal(get_option(session->conn->fd, SOL_SOCKET, SO_SNDBUF), 2 * 65536);
+    assert_int_equal(get_option(conn_fd(session->conn), IPPROTO_TCP, TCP_KEEPIDLE), 7);
+    assert_int_equal(get_option(conn_fd(session->conn), SOL_SOCKET, SO_SNDBUF), 2 * 65536);
     close(fd);
     fixture_set(f, "net.keepalive=0s");
     fixture_open(f, &fd);
     close(fd);
     session = fixture_open(f, &fd);
-    assert_int_equal(get_option(session->conn->fd, SOL_SOCKET, SO_KEEPALIVE), 0);
+    assert_int_equal(get_option(conn_fd(session->conn), SOL_SOCKET, SO_KEEPALIVE), 0);
     close(fd);
 }
 
@@ -239,7 +239,7 @@ static void test_send_buffer_of_a_unix_socket(void **state)
     fixture_set(f, "net.send_buffer=8KiB");
     fixture_listen(f, where);
     session = fixture_open(f, &fd);
-    assert_int_equal(get_option(session->conn->fd, SOL_SOCKET, SO_SNDBUF), 2 * 8192);
+    assert_int_equal(get_option(conn_fd(session->conn), SOL_SOCKET, SO_SNDBUF), 2 * 8192);
     close(fd);
 }
 

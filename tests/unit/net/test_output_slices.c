@@ -160,7 +160,7 @@ static void test_one_connection_has_a_share_too(void **state)
     memset(frame->data, 'y', frame->len);
     fixture_listen(f, "127.0.0.1:0");
     session = fixture_open(f, &fd);
-    (void)setsockopt(session->conn->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    (void)setsockopt(conn_fd(session->conn), SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     for (int i = 0; i < 8; i++) {
         conn_send_frame(session->conn, frame);
     }

@@ -168,8 +168,8 @@ static void test_held_by_output(void **state)
     place.received = take_one_and_flood;
     struct talk *talk = place_open(&fd);
     const int least = 1; /* the kernel makes it a few kilobytes */
-    assert_int_equal(setsockopt(websocket_conn(talk->websocket)->fd, SOL_SOCKET, SO_SNDBUF, &least,
-                                sizeof least),
+    assert_int_equal(setsockopt(conn_fd(websocket_conn(talk->websocket)), SOL_SOCKET, SO_SNDBUF,
+                                &least, sizeof least),
                      0);
     put(&frames, "abcd");
     send_all(fd, &frames, SIZE_MAX);
