@@ -344,12 +344,14 @@ static size_t mark_removed(const struct subscriptions *subscriptions,
     *awaited = false;
     for (size_t i = 0; i < message->id_count; i++) {
         size_t place = watches_before(subscriptions, subscriptions->count, message->ids[i]);
-        struct watch *watch = place < subscriptions->count ? subscriptions->watches[place] : NULL;
-        if (watch && bytes_equal(watched_name(watch), message->ids[i])) {
-            watch->removed = true;
-            *awaited = *awaited || watch->awaited > 0;
-            places[count++] = place;
+        if (place == subscriptions->count ||
+            !bytes_equal(watched_name(subscriptions->watches[place]), message->ids[i])) {
+            continue;
         }
+        struct watch *watch = subscriptions->watches[place];
+        watch->removed = true;
+        *awaited = *awaited || watch->awaited > 0;
+        places[count++] = place;
     }
     qsort(places, count, sizeof *places, compare_places);
     return count;
