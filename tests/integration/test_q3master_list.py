@@ -70,7 +70,8 @@ def test_one_that_answers_when_asked_stays(t, family):
         challenge, sender = game.challenge()
         game.answer(challenge, sender)
         masters.expect([game], index=1)
-    assert masters.redis("HEXISTS", f"tracker:{{lobby/1/0}}:client:{game.where}", "probe") == 0
+    t.wait_until(lambda: masters.redis("HEXISTS", f"tracker:{{lobby/1/0}}:client:{game.where}", "probe") == 0,
+                 what="the last answer has arrived")
 
 
 @both
