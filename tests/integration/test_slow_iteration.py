@@ -3,7 +3,8 @@ from harness import Versioned, packets
 
 
 def test_a_slow_iteration_is_logged(t):
-    frontend = t.frontend(t.redis(), config="[log]\nslow_iteration = 1ms\n")
+    frontend = t.frontend(t.redis(), config="[log]\nslow_iteration = 1ms\n",
+                          settings={"tracker.rate": 0, "budget.rate": 0, "budget.address_rate": 0})
     client = t.connect(frontend, Versioned)
     client.open(b"x")
 
