@@ -11,6 +11,9 @@
 #include "loop/loop_private.h"
 #include "metrics/metrics.h"
 
+/* A unit is named from this share of log.slow_iteration on. */
+#define NAMED_SHARE 16
+
 _Static_assert(METRIC_SLOW_FREE - METRIC_SLOW_INPUT == LOOP_PART_FREE,
                "the metrics of slow iterations have the order of the parts");
 
@@ -35,6 +38,7 @@ void loop_profile_begin(struct loop *loop)
 
     profile->began_us = profile->last_us = loop->now_us;
     profile->longest_us = 0;
+    profile->longest[0] = 0;
     profile->label = NULL;
     memset(profile->part_us, 0, sizeof profile->part_us);
 }
@@ -48,8 +52,12 @@ uint64_t loop_profile_unit(struct loop *loop, enum loop_part part)
     profile->part_us[part] += spent_us;
     if (spent_us > profile->longest_us) {
         profile->longest_us = spent_us;
-        snprintf(profile->longest, sizeof profile->longest, "%s",
-                 profile->label ? profile->label : part_names[part]);
+        /* The label may be gone at the end of the iteration. Most units are too short to be named.
+         */
+        if (profile->slow_us > 0 && spent_us >= profile->slow_us / NAMED_SHARE) {
+            snprintf(profile->longest, sizeof profile->longest, "%s",
+                     profile->label ? profile->label : part_names[part]);
+        }
     }
     profile->label = NULL;
     return now_us;
@@ -83,6 +91,6 @@ void loop_profile_end(struct loop *loop)
     log_limited(LOG_WARN, &limit, "slow_iteration", LOG_INT("ms", (int64_t)(total_us / 1000)),
                 LOG_STRING("phase", part_names[slowest]),
                 LOG_INT("phase_ms", (int64_t)(profile->part_us[slowest] / 1000)),
-                LOG_STRING("longest", profile->longest),
+                LOG_STRING("longest", profile->longest[0] ? profile->longest : part_names[slowest]),
                 LOG_INT("longest_ms", (int64_t)(profile->longest_us / 1000)));
 }
