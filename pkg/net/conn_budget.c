@@ -149,11 +149,6 @@ static void wait_for_account(struct conn_wait *wait)
     }
 }
 
-static bool is_account_charged(const struct conn *conn)
-{
-    return conn->account != NULL && !(conn->flags & CONN_SHARED);
-}
-
 static void log_wait(struct conn *conn, const char *of, uint64_t wait_us)
 {
     log_limited(LOG_INFO, &conn->listener->net->wait_limit, "budget_exceeded",
@@ -167,7 +162,7 @@ static bool is_account_ready(struct conn *conn, bool checks_others)
     struct net *net = conn->listener->net;
     bool by_network = false;
     uint64_t wait_us;
-    if (!is_account_charged(conn)) {
+    if (!conn_is_limited_by_address(conn)) {
         return true;
     }
     wait_us = budget_account_wait_us(net->budget, conn->account, budget_now_us(conn), &by_network);
@@ -198,7 +193,7 @@ static bool may_defer(const struct net *net)
 bool conn_input_is_due(struct conn *conn)
 {
     const uint64_t now_us = budget_now_us(conn);
-    const bool charged = is_account_charged(conn);
+    const bool charged = conn_is_limited_by_address(conn);
     const bool owes = bucket_owes(bucket_of_conn(conn), now_us);
     if ((owes || (charged && !budget_account_causes_little(conn->account, now_us))) &&
         may_defer(conn->listener->net)) {
@@ -239,7 +234,7 @@ void conn_charge(struct conn *conn, uint32_t units)
     bucket_charge(bucket, (uint32_t)settings->rate, units, now_us);
     bucket_forgive(bucket, (uint32_t)settings->rate, (uint32_t)settings->burst, BUDGET_WAIT_MAX_US,
                    now_us);
-    if (is_account_charged(conn)) {
+    if (conn_is_limited_by_address(conn)) {
         budget_account_charge(net->budget, conn->account, units, now_us);
     }
     if (conn->state != CONN_OPEN) {
@@ -259,7 +254,7 @@ void conn_charge(struct conn *conn, uint32_t units)
 
 uint32_t conn_max_charge(const struct conn *conn)
 {
-    return budget_max_charge(conn->listener->net->budget, is_account_charged(conn));
+    return budget_max_charge(conn->listener->net->budget, conn_is_limited_by_address(conn));
 }
 
 static void leave_wait(struct conn *conn)

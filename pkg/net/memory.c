@@ -77,11 +77,6 @@ uint64_t net_output_size(const struct net *net)
     return (uint64_t)frame_live_bytes() + net->pieces_size;
 }
 
-static bool has_account_limit(const struct conn *conn)
-{
-    return conn->account != NULL && !(conn->flags & CONN_SHARED);
-}
-
 /* ---- counting ---- */
 
 static void note_crowded(struct net *net, uint64_t size, int64_t limit)
@@ -103,7 +98,7 @@ void conn_count_input(struct conn *conn, int64_t size)
     if (size <= 0) {
         return;
     }
-    if (has_account_limit(conn)) {
+    if (conn_is_limited_by_address(conn)) {
         note_crowded(net, budget_account_usage(conn->account)->input,
                      net->settings->max_input_per_address);
     }
@@ -120,7 +115,7 @@ void conn_count_output(struct conn *conn, int64_t size)
     if (size <= 0) {
         return;
     }
-    if (has_account_limit(conn)) {
+    if (conn_is_limited_by_address(conn)) {
         note_crowded(net, budget_account_usage(conn->account)->output,
                      net->settings->max_output_per_address);
     }
@@ -200,10 +195,10 @@ static void add_holder(struct shedding *shedding, struct conn *conn, uint64_t si
         shedding->capacity = shedding->capacity > 0 ? 2 * shedding->capacity : 256;
         shedding->all = mem_realloc(shedding->all, shedding->capacity * sizeof shedding->all[0]);
     }
-    shedding->all[shedding->count++] =
-        (struct memory_holder){.conn = conn,
-                               .group = has_account_limit(conn) ? (void *)conn->account : conn,
-                               .size = size};
+    shedding->all[shedding->count++] = (struct memory_holder){
+        .conn = conn,
+        .group = conn_is_limited_by_address(conn) ? (void *)conn->account : conn,
+        .size = size};
 }
 
 static void add_listener_holders(struct shedding *shedding, struct listener *listener)

@@ -283,6 +283,12 @@ static inline const struct conn_framing *conn_framing(const struct conn *conn)
 }
 /* Whether the transport holds input. */
 bool conn_has_pending(const struct conn *conn);
+/* Whether the limits of an address apply to it: not on unix sockets, nor from net.shared_addresses.
+ */
+static inline bool conn_is_limited_by_address(const struct conn *conn)
+{
+    return conn->account && !(conn->flags & CONN_SHARED);
+}
 /* Calls `closed` and frees. */
 void conn_free(struct conn *conn);
 /* Before OPEN: refuses and closes it. */
