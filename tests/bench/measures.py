@@ -5,6 +5,7 @@ import statistics
 import subprocess
 import sys
 
+import amplification
 import masters
 import websockets
 from ceiling import Ceiling
@@ -195,4 +196,4 @@ def snapshot(bench, t):
 
 
 ALL = {measure.__name__: measure for measure in (updates, fanout, firehose, latency, idle, snapshot)} \
-    | websockets.ALL | masters.ALL
+    | websockets.ALL | masters.ALL | amplification.ALL
