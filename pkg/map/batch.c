@@ -55,9 +55,10 @@ static struct bytes limits_text(struct scratch *scratch, const struct partition 
     const struct map_settings *settings = partition->map->settings;
     uint64_t most = partition_share_of(partition, settings->max_entries);
     char text[LIMITS_TEXT];
-    int len = snprintf(text, sizeof text, "%lld %lld %llu %lld %d", (long long)settings->client_ttl,
-                       (long long)settings->client_grace, (unsigned long long)most,
-                       (long long)settings->offline_delay, map_is_full(partition->map));
+    int len = snprintf(text, sizeof text, "%lld %lld %llu %lld %d %lld",
+                       (long long)settings->client_ttl, (long long)settings->client_grace,
+                       (unsigned long long)most, (long long)settings->offline_delay,
+                       map_is_full(partition->map), (long long)settings->presence_max_devices);
     return scratch_join(scratch, "", "", (struct bytes){(uint8_t *)text, (size_t)len});
 }
 

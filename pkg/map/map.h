@@ -52,6 +52,7 @@ struct map_settings {
     struct view_settings view; /* view.* */
     int64_t offline_delay;     /* presence.offline_delay, ms */
     int64_t room_max_rooms;    /* room.max_rooms, of a space */
+    int64_t presence_max_devices;     /* presence.max_devices of a user */
     int64_t presence_max_per_address; /* presence.max_per_address, bytes */
     int64_t presence_max_total;       /* presence.max_total, bytes */
     int64_t presence_reread; /* presence.reread: ms within which all watched users are read again */

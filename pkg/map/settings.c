@@ -110,6 +110,9 @@ static const struct config_setting settings[] = {
                 .flags = CONFIG_RELOADABLE,
                 .help = "How long a read waits for acknowledged writes before the map is read "
                         "again."),
+    MAP_SETTING("presence.max_devices", CONFIG_INT, presence_max_devices, "100", .min = 1,
+                .max = 10000, .flags = CONFIG_RELOADABLE | CONFIG_SHARED,
+                .help = "Most connected devices of one user; a further one is refused."),
     MAP_SETTING("presence.reread", CONFIG_DURATION, presence_reread, "30s", .min = 1000,
                 .max = 3600000, .flags = CONFIG_RELOADABLE,
                 .help =

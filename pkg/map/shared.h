@@ -27,7 +27,7 @@ bool map_shared_is_adopted(const struct config_setting *setting);
 const char *map_shared_field(const struct config_setting *setting);
 
 /* At most so many. */
-#define SHARED_SETTINGS_MAX 16
+#define SHARED_SETTINGS_MAX 32
 /* A setting's place in a struct: they all are numbers. */
 int64_t *shared_field(const struct config_setting *setting, struct map_settings *values);
 /* Overwrites the values with the pairs of a reply from `first` on. Unknown ones are a newer

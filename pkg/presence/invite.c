@@ -112,7 +112,7 @@ struct invite_request {
     uint8_t user[];
 };
 
-/* The invitation as it is stored, and the user's devices. */
+/* The invitation as it is stored, and the front-ends of the user's devices. */
 static bool is_invite_reply(const struct redis_reply *reply)
 {
     return reply->type == REDIS_ARRAY && reply->count == 2 &&
@@ -152,9 +152,8 @@ static void on_invitation_stored(void *arg, enum redis_status status,
     struct map_space *space = request->space;
     struct bytes user = {request->user, request->user_len};
     if (status == REDIS_OK && is_invite_reply(reply)) {
-        struct user_notify *notify = user_notify_create(space, user, reply->elements[0]->text);
         wait_settle(map_space_map(space), request->number, MAP_OK);
-        user_notify_run(notify, reply->elements[1]);
+        user_notify_invited(space, user, reply->elements[0]->text, reply->elements[1]);
     } else if (status == REDIS_OK && reply->type == REDIS_STRING) {
         note_invite_limit(space, reply->text);
         wait_settle(map_space_map(space), request->number, MAP_LIMIT);

@@ -100,20 +100,9 @@ struct presences *presences_of(const struct map *map);
 void presence_found(struct watched_name *presence, enum map_status status);
 
 /* user_notify.c */
-/* Notifies the front-ends of a user's devices: of an invitation, or that they are dropped. */
-struct user_notify {
-    struct map_space *space;
-    size_t count;        /* references: devices being looked up, and the caller */
-    struct writer nodes; /* ids of notified front-ends, each NODE_ID_LENGTH long */
-    struct bytes user;
-    struct bytes invitation; /* as stored in Redis; empty: older devices are dropped */
-    struct writer keep;      /* the device that is kept */
-    uint64_t since;          /* when that was opened, ms */
-    uint8_t text[];          /* user and invitation */
-};
-struct user_notify *user_notify_create(struct map_space *space, struct bytes user,
-                                       struct bytes invitation);
-void user_notify_run(struct user_notify *notify, const struct redis_reply *ids);
+/* Notifies the front-ends of a user's devices, each once, of an invitation as it is stored. */
+void user_notify_invited(struct map_space *space, struct bytes user, struct bytes invitation,
+                         const struct redis_reply *nodes);
 
 /* invite.c */
 /* Delivers it to this front-end's listeners. */

@@ -6,8 +6,8 @@
 #define SCHEMA_SCRIPTS_H
 
 /* NUL-terminated Lua. */
-extern const char script_apply[], script_hello[], script_invite[], script_owners[],
-    script_presence[], script_read[], script_recount[], script_repair_entries[],
+extern const char script_apply[], script_hello[], script_invite[], script_older_devices[],
+    script_owners[], script_presence[], script_read[], script_recount[], script_repair_entries[],
     script_repair_rooms[], script_repair_users[], script_room[], script_shared[],
     script_shared_set[], script_sweep[], script_uninvite[];
 

@@ -186,13 +186,6 @@ static void fake_read_hash(struct fake_redis *redis, const struct bytes *args, s
     }
 }
 
-static void fake_keys_of_user(struct fake_redis *redis, struct bytes key, struct writer *reply)
-{
-    const uint8_t *at = memmem(key.data, key.len, "}:user:", 7);
-    fake_write_devices(&redis->store, reply,
-                       at ? (struct bytes){at + 7, (size_t)(key.data + key.len - at) - 7} : key);
-}
-
 static void fake_list_invited(struct fake_redis *redis, struct writer *reply)
 {
     writer_format(reply, "*%d\r\n", redis->store.invited.len > 0);
@@ -251,8 +244,6 @@ static void fake_execute(struct fake_redis *redis, struct fake_link *link, const
         fake_hget(redis, args[1], args[2], reply);
     } else if (!strcmp(name, "HMGET") && count > 2) {
         fake_read_hash(redis, args, count, reply);
-    } else if (!strcmp(name, "HKEYS") && count == 2) {
-        fake_keys_of_user(redis, args[1], reply);
     } else if (!strcmp(name, "LRANGE")) {
         fake_list_invited(redis, reply);
     } else {

@@ -237,20 +237,33 @@ static void fake_presence(struct fake_store *store, struct fake_call *call, stru
     writer_free(&text);
 }
 
-static void fake_write_devices(struct fake_store *store, struct writer *reply, struct bytes user)
+/* The front-ends of the user's devices, each with the device's id behind it or not. */
+static void fake_write_devices(struct fake_store *store, struct writer *reply, struct bytes user,
+                               bool with_ids)
 {
     struct writer list = {0};
     unsigned count = 0;
     LIST_FOREACH (node, &store->entries) {
         struct fake_hash *entry = list_entry(node, struct fake_hash, link);
         if (bytes_equal(fake_get(entry, "user"), user)) {
-            resp_bulk(&list, entry->name);
+            resp_bulk(&list, fake_get(entry, "node"));
             count++;
+            if (with_ids) {
+                resp_bulk(&list, entry->name);
+                count++;
+            }
         }
     }
     writer_format(reply, "*%u\r\n", count);
     writer_bytes(reply, writer_bytes_written(&list));
     writer_free(&list);
+}
+
+static void fake_older_devices(struct fake_store *store, struct fake_call *call,
+                               struct writer *reply)
+{
+    fake_write_devices(store, reply, fake_behind(call->keys[0], call->prefix, strlen("user:")),
+                       true);
 }
 
 static void fake_invite(struct fake_store *store, struct fake_call *call, struct writer *reply)
@@ -262,7 +275,8 @@ static void fake_invite(struct fake_store *store, struct fake_call *call, struct
     store->invited = fake_copy(writer_bytes_written(&text));
     writer_string(reply, "*2\r\n");
     resp_bulk(reply, store->invited);
-    fake_write_devices(store, reply, fake_behind(call->keys[1], call->prefix, strlen("user:")));
+    fake_write_devices(store, reply, fake_behind(call->keys[3], call->prefix, strlen("user:")),
+                       false);
     writer_free(&text);
 }
 
@@ -307,10 +321,15 @@ static void fake_room(struct fake_store *store, struct fake_call *call, struct w
 static const struct fake_script {
     const char *source;
     void (*answer)(struct fake_store *store, struct fake_call *call, struct writer *reply);
-} fake_scripts[] = {{script_apply, fake_apply},       {script_hello, fake_hello},
-                    {script_sweep, fake_sweep},       {script_read, fake_read},
-                    {script_shared, fake_shared},     {script_invite, fake_invite},
-                    {script_presence, fake_presence}, {script_room, fake_room}};
+} fake_scripts[] = {{script_apply, fake_apply},
+                    {script_hello, fake_hello},
+                    {script_sweep, fake_sweep},
+                    {script_read, fake_read},
+                    {script_shared, fake_shared},
+                    {script_invite, fake_invite},
+                    {script_presence, fake_presence},
+                    {script_room, fake_room},
+                    {script_older_devices, fake_older_devices}};
 
 #define FAKE_SCRIPTS (sizeof fake_scripts / sizeof *fake_scripts)
 

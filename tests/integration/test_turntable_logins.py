@@ -134,3 +134,50 @@ def test_the_longest_id(t):
     watcher.subscribe(anybody.user)
     if watcher.statuses[anybody.user] != "online":
         watcher.wait("userchange", lambda data: data.get(anybody.user) == "online")
+
+
+def refused_login(t, frontend, user):
+    client = connect(t, frontend)
+    client.expect("idyou")
+    client.say("idme", user)
+    return client, client.wait("error")
+
+
+def test_a_user_has_a_limited_number_of_devices(t):
+    redis, (a, b) = start(t, **{"presence.max_devices": 3})
+    devices = [connect(t, frontend, "1:1") for frontend in (a, b, b)]
+    for frontend in (a, b):
+        other, error = refused_login(t, frontend, "1:1")
+        assert (error["code"], error["command"]) == ("limit", "idme"), error
+        assert "presence.max_devices" in error["message"], error
+        # It may be somebody else.
+        other.say("idme", "1:5" if frontend is a else "1:6")
+        assert other.sync() == []
+    # One that leaves makes room for one, also in the same moment.
+    devices.pop().leave()
+    t.wait_until(lambda: len(redis.hash("tracker:{main/1/0}:user:1:1")) == 2 + 2, 10, "it has left")
+    devices.append(connect(t, a, "1:1"))
+    assert refused_login(t, b, "1:1")[1]["code"] == "limit"
+    for device in devices:
+        assert device.sync() == [] and device.closed is None
+
+
+def commands_of(frontend, client, room, user):
+    """How many commands one invitation takes."""
+    before = frontend.metrics()["tracker_redis_commands_total"]
+    client.say("joingame", {"channel": room, "self": client.user, "invite": [user]})
+    client.sync()
+    client.sync()
+    return frontend.metrics()["tracker_redis_commands_total"] - before
+
+
+def test_an_invitation_costs_as_many_commands_with_many_devices_as_with_one(t):
+    _, (a, b) = start(t)
+    host, devices, costs = connect(t, a, "1:9"), [], []
+    for many in (1, 40):
+        devices += [connect(t, b, "1:2") for _ in range(many - len(devices))]
+        # Sweeps have commands, too.
+        costs.append(min(commands_of(a, host, f"{many}.{i}", "1:2") for i in range(3)))
+    assert costs[1] <= costs[0] + 2, costs
+    for device in devices:
+        assert device.wait("invite")["from"] == "1:9"

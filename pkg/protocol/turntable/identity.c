@@ -184,6 +184,11 @@ static void fail_identity(struct turntable_session *session, enum map_result res
     } else if (result == MAP_TAKEN) {
         turntable_message_refuse(session, TURNTABLE_CODE_TAKEN,
                                  "the id is that of another client's entry", command);
+    } else if (result == MAP_LIMIT) {
+        turntable_send_error(session, TURNTABLE_CODE_LIMIT,
+                             "the user has as many connections as presence.max_devices allows, or "
+                             "the space is full",
+                             command);
     } else {
         turntable_send_result(session, result, "you could not be identified", command);
     }

@@ -22,7 +22,7 @@
 --       registered; channels from that of events: presence:<name>, room:<name>.
 -- ARGV  1 epoch  2 node  3 link (number)  4 previous batch (number)  5 batch (number)
 --       6 limits: "<client ttl ms> <grace ms> <maximum of entries> <offline delay ms> <1: Redis's
---         memory is nearly full, so nothing new is stored; 0>"
+--         memory is nearly full, so nothing new is stored; 0> <maximum of a user's devices>"
 --       then per operation:
 --         update  session version state
 --         open    session n {field value}      (n strings)
@@ -68,7 +68,8 @@
 --
 -- Takes: call, now, integer (prelude.lua).
 -- Gives: head, nodes, deadlines, mine, events, epoch, node, link, h (of head), revision, entries,
---        in_recovery, is_newer, LARGEST, ttl, grace, max_entries, offline_delay, is_full, prefix, channels.
+--        in_recovery, is_newer, LARGEST, ttl, grace, max_entries, offline_delay, is_full, max_devices,
+--        prefix, channels.
 local head, nodes, deadlines, mine, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local epoch, node, link = ARGV[1], ARGV[2], ARGV[3]
 
@@ -128,10 +129,11 @@ end
 local done = apply_updates()
 if done then return done end
 
-local ttl, grace, max_entries, offline_delay, is_full =
-    string.match(ARGV[6], '^(%d+) (%d+) (%d+) (%d+) (%d)$')
+local ttl, grace, max_entries, offline_delay, is_full, max_devices =
+    string.match(ARGV[6], '^(%d+) (%d+) (%d+) (%d+) (%d) (%d+)$')
 is_full = is_full == '1'
 grace, max_entries, offline_delay = tonumber(grace), tonumber(max_entries), tonumber(offline_delay)
+max_devices = tonumber(max_devices)
 local prefix = string.sub(head, 1, #head - 4)
 local channels = string.sub(events, 1, #events - 6)
 

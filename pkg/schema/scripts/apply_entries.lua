@@ -2,9 +2,11 @@
 -- apply (apply.lua).
 --
 -- Takes: from apply.lua.
--- Gives: load_entry and its indexes, lease_end, is_node_alive, is_listed, registered, reserve_entry,
---        find_other_listing, drop_listing, close_expired, await_reopen, is_registered, has_state,
---        stored_resume.
+-- Gives: ops, results, total (the operations so far); load_entry and its indexes, lease_end,
+--        is_node_alive, is_listed, registered, reserve_entry, find_other_listing, drop_listing,
+--        close_expired, await_reopen, is_registered, has_state, stored_resume.
+
+local ops, results, total = {}, {}, 0
 
 -- An entry is the reply to HMGET with more elements; named ones would cost a tenth of the script.
 -- NODE is false when there is no entry, '' when it has no connection. STATE is nil when it has not

@@ -75,10 +75,42 @@ local function find_name_conflict(op)
     return nil
 end
 
+-- A user's devices after the operations judged so far, so that what concerns all of them is bounded.
+local device_counts = {}
+-- Removes those that this batch has closed so far.
+local function count_off_closed(user)
+    for i = 1, total - 1 do
+        local op = ops[i]
+        if not op.is_counted_off and (op.action == 'close' or op.action == 'orphan') and
+           redis.pcall('HEXISTS', prefix .. 'user:' .. user, op.id) == 1 then
+            op.is_counted_off = true
+            device_counts[user] = device_counts[user] - 1
+        end
+    end
+end
+-- Whether the user may have one more.
+local function has_room_for_device(user)
+    if not device_counts[user] then
+        local key = prefix .. 'user:' .. user
+        local n = tonumber(redis.pcall('HLEN', key)) or 0
+        local own = n > 0 and call('HMGET', key, '.status', '.seq') or {}
+        device_counts[user] = n - (own[1] and 1 or 0) - (own[2] and 1 or 0)
+    end
+    if device_counts[user] >= max_devices then count_off_closed(user) end
+    return device_counts[user] < max_devices
+end
+local function count_device(user)
+    if device_counts[user] then device_counts[user] = device_counts[user] + 1 end
+end
+
 local function assign_entry(op, k, how, version)
     if how == 'open' then
-        local refusal = find_name_conflict(op) or reserve_entry(op, k)
+        local is_limited = op.user and not op.restores
+        local refusal = find_name_conflict(op) or
+                        is_limited and not has_room_for_device(op.user) and 'limit' or
+                        reserve_entry(op, k)
         if refusal then return refusal end
+        if is_limited then count_device(op.user) end
     end
     if op.user then new_users[op.user] = true end
     op.action, op.new_version, op.was_registered = how, version, op.was_registered or is_registered(op, k)
@@ -160,6 +192,11 @@ function judge.resume(op, k)
         local ends = lease_end(k[NODE])
         if k[NODE] ~= node and ends < now and not in_recovery then return 'dead ' .. k[NODE] end
         return 'owned ' .. k[NODE] .. ' ' .. integer(ends)
+    end
+    local user = call('HGET', op.key, 'user')
+    if user then
+        if not has_room_for_device(user) then return 'limit' end
+        count_device(user)
     end
     op.action, op.new_version = 'resume', add_decimal(k[VERSION], 1)
     k[SESSION], k[VERSION], k[NODE] = op.session, op.new_version, node

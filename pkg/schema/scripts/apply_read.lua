@@ -4,8 +4,7 @@
 -- key. Fields remain in ARGV: op.fields to op.last are the indexes of their first and last string.
 --
 -- Takes: from apply.lua and apply_entries.lua.
--- Gives: at, key (the next argument and key), id_at, next_arg, read_fields, read, ops, results,
---        total, record_end.
+-- Gives: at, key (the next argument and key), id_at, next_arg, read_fields, read, record_end.
 local at, key = 7, 6
 local id_at = #prefix + #'client:' + 1
 local function next_arg()
@@ -63,8 +62,6 @@ end
 function read.leave(op) read_member(op, 'leave') op.number = next_arg() end
 function read.evict_member(op) read_member(op, 'evict_member') op.other = next_arg() end
 function read.publish(op) read_member(op, 'publish') op.number, op.message = next_arg(), next_arg() end
-
-local ops, results, total = {}, {}, 0
 
 -- Called before the hash of a closed entry is deleted: the result line identifies the entry. An entry
 -- whose hash has expired was opened before now.

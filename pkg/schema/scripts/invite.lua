@@ -1,11 +1,12 @@
--- invite: stores an invitation for a user, and lists the devices that can be notified at once.
+-- invite: stores an invitation for a user, and lists the front-ends of the user's devices, which can be
+-- notified at once.
 --
 -- It is joined from prelude.lua, invitations.lua and this file.
 --
 -- KEYS  1 invites:<user>  2 invitations  3 inviters  4 user:<user>
 -- ARGV  1 the invitation  2 maximum for a user  3 ms for which it is stored  4 the user  5 the sender
 --       6 the sender's address, or ""  7 maximum of a sender  8 of an address  9 in the partition
--- Returns {the invitation as stored, {the devices' ids}}; or, when nothing was stored, which maximum is
+-- Returns {the invitation as stored, {the front-ends, each once}}; or, when nothing was stored, which maximum is
 --       reached: "sender", "address" or "all".
 --
 -- It is stored as `<expiry, ms, 13 digits>.<2 hex digits> <invitation>`. Releases up to 0.1.0 store 16
@@ -53,8 +54,14 @@ for _, key in ipairs({list, invitations, inviters}) do
     call('PEXPIRE', key, ARGV[3], 'GT')
 end
 
-local devices = {}
+-- A user has at most presence.max_devices.
+local prefix = string.sub(KEYS[4], 1, -1 - #'user:' - #user)
+local front_ends, listed = {}, {}
 for _, field in ipairs(call('HKEYS', KEYS[4])) do
-    if string.sub(field, 1, 1) ~= '.' then devices[#devices + 1] = field end
+    local node = string.sub(field, 1, 1) ~= '.' and call('HGET', prefix .. 'client:' .. field, 'node')
+    if node and node ~= '' and not listed[node] then
+        listed[node] = true
+        front_ends[#front_ends + 1] = node
+    end
 end
-return {invitation, devices}
+return {invitation, front_ends}
