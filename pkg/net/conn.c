@@ -37,7 +37,7 @@ static void on_open_event(struct conn *conn, unsigned events)
 {
     if ((conn->flags & CONN_BACKLOGGED) &&
         ((events & LOOP_WRITE) || (conn->flags & CONN_WRITE_WANTS_READ))) {
-        conn_write_ready(conn);
+        conn_make_dirty(conn);
     }
     if (conn->state == CONN_OPEN && !(conn->flags & CONN_STOPPED) &&
         ((events & LOOP_READ) || (conn->flags & CONN_READ_WANTS_WRITE)) &&

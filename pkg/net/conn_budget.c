@@ -277,7 +277,7 @@ void conn_end_wait(struct conn *conn)
 }
 
 /* Reads from it again, at once: what it kept, and what has arrived. Where it is paused or held,
- * conn_resume and conn_write_ready present what waits. */
+ * conn_resume and the flush present what waits. */
 static void read_after_wait(struct conn *conn)
 {
     const struct conn_framing *framing = conn_framing(conn);

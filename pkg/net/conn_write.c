@@ -3,7 +3,8 @@
  *
  * A flush tries once an event-loop iteration, or in the next one when the iteration has no time
  * left. What the kernel does not take, or what is more than one connection's share of an iteration,
- * is the connection's backlog: from then on only LOOP_WRITE sends more, until nothing is left.
+ * is the connection's backlog: from then on only LOOP_WRITE has the flush send more, until nothing
+ * is left.
  *
  * Many small pieces are joined into the net's buffer first, as one send of a few kilobytes costs
  * less than a vector of as many chunks. A message to many connections is the same pieces for all,
@@ -48,24 +49,25 @@ static size_t join_pieces(struct conn *conn, size_t limit)
     return len;
 }
 
-/* Each of these writes once, and says how many bytes it gave. */
+/* Each of these writes once, and says how many bytes it gave. The vector ends with the piece that
+ * makes it as long as `most`. */
 static ssize_t write_piece(struct conn *conn, const struct piece *piece, size_t *given)
 {
     *given = piece->len;
     return conn->listener->transport->write(conn, piece->frame->data + piece->offset, piece->len);
 }
 
-static ssize_t write_vector(struct conn *conn, size_t *given)
+static ssize_t write_vector(struct conn *conn, size_t most, size_t *given)
 {
     struct iovec chunks[NET_CHUNKS];
     struct output *output = conn->output;
     size_t count = output->count < NET_CHUNKS ? output->count : NET_CHUNKS;
-    struct msghdr message = {.msg_iov = chunks, .msg_iovlen = count};
+    struct msghdr message = {.msg_iov = chunks};
     *given = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct piece *piece = &output->pieces[output->first + i];
-        chunks[i].iov_base = piece->frame->data + piece->offset;
-        chunks[i].iov_len = piece->len;
+    while (message.msg_iovlen < count && *given < most) {
+        const struct piece *piece = &output->pieces[output->first + message.msg_iovlen];
+        chunks[message.msg_iovlen++] =
+            (struct iovec){piece->frame->data + piece->offset, piece->len};
         *given += piece->len;
     }
     return sendmsg(conn_fd(conn), &message, MSG_NOSIGNAL);
@@ -132,7 +134,7 @@ static bool write_output(struct conn *conn)
         } else if (!conn->output || conn->output->count == 1) {
             n = write_piece(conn, output_first_piece(conn), &given);
         } else {
-            n = write_vector(conn, &given);
+            n = write_vector(conn, left, &given);
         }
         metrics_add(METRIC_WRITES, 1);
         if (n < 0 && errno == EINTR) {
@@ -146,6 +148,7 @@ static bool write_output(struct conn *conn)
             return true;
         }
         metrics_add(METRIC_BYTES_OUT, n);
+        conn->listener->net->written += (size_t)n;
         left -= (size_t)n < left ? (size_t)n : left;
         if (conn_output_size(conn) > 0) {
             output_consume(conn, (size_t)n);
@@ -205,14 +208,7 @@ size_t conn_flush_output(struct conn *conn)
     return conn_output_size(conn);
 }
 
-void conn_flush_dirty(struct conn *conn)
-{
-    list_remove(&conn->dirty);
-    conn->flags &= (uint16_t)~CONN_DIRTY;
-    conn_flush(conn);
-}
-
-void conn_write_ready(struct conn *conn)
+static void send_backlog(struct conn *conn)
 {
     size_t before = conn->output->len;
     bool held = conn->flags & CONN_HELD;
@@ -240,5 +236,21 @@ void conn_write_ready(struct conn *conn)
     conn_watch(conn);
     if (conn->handler->drained) {
         conn->handler->drained(conn->arg);
+    }
+}
+
+void conn_flush_dirty(struct conn *conn)
+{
+    list_remove(&conn->dirty);
+    conn->flags &= (uint16_t)~CONN_DIRTY;
+    conn_flush(conn);
+}
+
+void conn_flush_next(struct conn *conn)
+{
+    const bool has_backlog = conn->flags & CONN_BACKLOGGED;
+    conn_flush_dirty(conn);
+    if (has_backlog) {
+        send_backlog(conn);
     }
 }

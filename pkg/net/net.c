@@ -14,10 +14,11 @@
 /* Descriptors that no connection gets: above all those of the links to Redis, which need one when
  * they reconnect; also those of listeners, the loop, the log, and files that are read. */
 #define RESERVED 32
-/* So many connections are flushed in an iteration at least; beyond, the clock is read after so
- * many. */
+/* So many connections are flushed in an iteration at least, if they have little output; beyond, the
+ * clock is read after so many. It is also read after so many bytes. */
 #define FLUSH_MIN   64
 #define FLUSH_CHECK 16
+#define FLUSH_BYTES 262144
 /* Of an iteration, for those that are resumed or deferred. */
 #define RESUME_US 20000
 
@@ -67,17 +68,22 @@ static uint64_t raise_descriptor_limit(void)
 static void flush_dirty(void *arg)
 {
     struct net *net = arg;
-    size_t flushed = 0;
+    size_t left = FLUSH_MIN; /* connections and bytes until the clock is read */
+    uint64_t last = net->written + FLUSH_BYTES;
     loop_label(net->loop, "output");
     net->is_late = false;
     while (!list_is_empty(&net->dirty)) {
-        if (flushed >= FLUSH_MIN && flushed % FLUSH_CHECK == 0 && loop_share_is_used(net->loop)) {
-            net->is_late = true;
-            loop_defer_next(net->loop, LOOP_PHASE_OUTPUT, &net->flush);
-            break;
+        if (left == 0 || net->written >= last) {
+            left = FLUSH_CHECK;
+            last = net->written + FLUSH_BYTES;
+            if (loop_share_is_used(net->loop)) {
+                net->is_late = true;
+                loop_defer_next(net->loop, LOOP_PHASE_OUTPUT, &net->flush);
+                break;
+            }
         }
-        conn_flush_dirty(list_entry(net->dirty.next, struct conn, dirty));
-        flushed++;
+        conn_flush_next(list_entry(net->dirty.next, struct conn, dirty));
+        left--;
     }
     output_forget_joined(net);
     memory_flushed(net);

@@ -193,6 +193,7 @@ struct net {
     bool defers;       /* connections that cause more than a little, as some were deferred before */
     uint64_t resuming; /* the iteration in which resumed ones were seen to last */
     uint64_t resuming_us; /* how long it may have lasted when no more of them are */
+    uint64_t written;     /* bytes, by all connections so far */
     bool is_late;         /* the last flush has left some of the dirty ones to the next iteration */
     bool paused;          /* descriptors ran out */
     struct log_limit pause_limit;
@@ -349,10 +350,10 @@ void conn_make_dirty(struct conn *conn);
 void output_free_spare(struct net *net);
 
 /* conn_write.c */
-/* One of the dirty: it is flushed, and not dirty any more. */
+/* One of the dirty: it is flushed, unless it has a backlog, and not dirty any more. */
 void conn_flush_dirty(struct conn *conn);
-/* The socket takes more. */
-void conn_write_ready(struct conn *conn);
+/* The same, and its backlog is sent, as its socket takes more. */
+void conn_flush_next(struct conn *conn);
 /* Drops the joined output's references. */
 void output_forget_joined(struct net *net);
 

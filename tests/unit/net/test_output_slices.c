@@ -71,7 +71,7 @@ static void test_an_iteration_writes_its_share_in_order(void **state)
     while (flushed < ALL && is_flushed(&crowd, flushed)) {
         flushed++;
     }
-    assert_in_range(flushed, 64, ALL - 1); /* as many as that in any case, and not all */
+    assert_in_range(flushed, 1, 63); /* each of them takes time */
     for (size_t i = flushed; i < ALL; i++) {
         assert_false(is_flushed(&crowd, i));
     }
@@ -83,7 +83,7 @@ static void test_an_iteration_writes_its_share_in_order(void **state)
         loop_iterate(f->loop, 3600000); /* does not wait */
         rounds++;
     }
-    assert_in_range(rounds, 1, ALL / 64 + 1);
+    assert_in_range(rounds, 1, LARGE + SMALL / 64);
     for (size_t i = LARGE; i < ALL; i++) {
         expect_to_get(f, crowd.fds[i], "first second");
     }
@@ -166,8 +166,7 @@ static void test_one_connection_has_a_share_too(void **state)
     }
     loop_iterate(f->loop, 0);
     assert_true(conn_has_backlog(session->conn));
-    /* One call gets what the kernel takes; none follows once that is more than a MiB. */
-    assert_true(metrics_get(METRIC_BYTES_OUT) - before < 8 << 20);
+    assert_true(metrics_get(METRIC_BYTES_OUT) - before <= 1 << 20);
     fixture_read_len(f, fd, &got, 8U << 20);
     WAIT_FOR(f, session->drained == 1);
     writer_free(&got);
