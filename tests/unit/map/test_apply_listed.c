@@ -11,7 +11,7 @@
 #define SELF      "aaaaaaaaaaaa"
 #define OTHER     "bbbbbbbbbbbb"
 #define THIRD     "cccccccccccc"
-#define LIMITS    "30000 600 100 600 0"
+#define LIMITS    "30000 600 100 600 0 100"
 #define SESSION   "0123456789abcdef0123456789abcdef"
 /* What every batch begins with, behind the keys: the first one of its link. */
 #define BATCH "e", SELF, "1", "0", "1", LIMITS
