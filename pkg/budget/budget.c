@@ -32,6 +32,8 @@ struct budget_account {
     struct budget_account *parent; /* NULL: none; referenced */
     struct list released;          /* in budget.released while there are no references */
     struct budget_usage usage;
+    struct budget *budget;
+    uint64_t counts[BUDGET_COUNTERS]; /* each that is not zero is a reference */
 };
 
 struct budget {
@@ -111,6 +113,7 @@ static struct budget_account *find_or_add_account(struct budget *budget,
     }
     account = mem_zalloc(1, sizeof *account);
     account->key = *key;
+    account->budget = budget;
     list_init(&account->released);
     list_init(&account->usage.waiting);
     list_init(&account->usage.node);
@@ -160,14 +163,14 @@ static struct budget_account *first_released(const struct budget *budget)
                : list_entry(budget->released.next, struct budget_account, released);
 }
 
-static void release_account(struct budget *budget, struct budget_account *account, uint64_t now_us);
+static void release_account(struct budget *budget, struct budget_account *account);
 
-static void forget_account(struct budget *budget, struct budget_account *account, uint64_t now_us)
+static void forget_account(struct budget *budget, struct budget_account *account)
 {
     struct budget_account *parent = account->parent;
     free_account(budget, account);
     if (parent) {
-        release_account(budget, parent, now_us);
+        release_account(budget, parent);
     }
 }
 
@@ -180,11 +183,11 @@ static void forget_released(struct budget *budget, uint64_t now_us)
             bucket_owes(&account->bucket, now_us)) {
             break;
         }
-        forget_account(budget, account, now_us);
+        forget_account(budget, account);
     }
 }
 
-static void release_account(struct budget *budget, struct budget_account *account, uint64_t now_us)
+static void release_account(struct budget *budget, struct budget_account *account)
 {
     assert(account->references > 0);
     if (--account->references > 0) {
@@ -196,9 +199,9 @@ static void release_account(struct budget *budget, struct budget_account *accoun
 
 void budget_account_release(struct budget *budget, struct budget_account *account, uint64_t now_us)
 {
-    release_account(budget, account, now_us);
+    release_account(budget, account);
     if (account->references == 0 && !bucket_owes(&account->bucket, now_us)) {
-        forget_account(budget, account, now_us);
+        forget_account(budget, account);
     }
     forget_released(budget, now_us);
 }
@@ -212,7 +215,7 @@ void budget_destroy(struct budget **pointer)
         return;
     }
     while ((account = first_released(budget))) {
-        forget_account(budget, account, 0);
+        forget_account(budget, account);
     }
     assert(HASH_COUNT(budget->accounts) == 0);
     free(budget);
@@ -275,6 +278,40 @@ struct budget_usage *budget_account_usage(struct budget_account *account)
 struct budget_account *budget_account_of(struct budget_usage *usage)
 {
     return list_entry(usage, struct budget_account, usage);
+}
+
+void budget_account_add(struct budget_account *account, enum budget_counter counter,
+                        uint64_t amount)
+{
+    for (; account && amount > 0; account = account->parent) {
+        if (account->counts[counter] == 0) {
+            reference_account(account->budget, account);
+        }
+        account->counts[counter] += amount;
+    }
+}
+
+void budget_account_subtract(struct budget_account *account, enum budget_counter counter,
+                             uint64_t amount)
+{
+    for (; account && amount > 0; account = account->parent) {
+        assert(account->counts[counter] >= amount);
+        account->counts[counter] -= amount;
+        if (account->counts[counter] == 0) {
+            release_account(account->budget, account);
+        }
+    }
+}
+
+bool budget_account_exceeds_share(const struct budget_account *account, enum budget_counter counter,
+                                  uint64_t amount, uint64_t total, uint64_t most)
+{
+    const uint64_t unused = most > total ? most - total : 0;
+    while (account &&
+           (account->counts[counter] == 0 || account->counts[counter] + amount <= unused)) {
+        account = account->parent;
+    }
+    return account != NULL;
 }
 
 uint32_t budget_max_charge(const struct budget *budget, bool has_account)

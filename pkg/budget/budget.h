@@ -77,6 +77,30 @@ struct budget_usage {
 struct budget_usage *budget_account_usage(struct budget_account *account);
 struct budget_account *budget_account_of(struct budget_usage *usage);
 
+/*
+ * What other packages count per address, and with it per IPv6 /48. An account exists as long as
+ * something is counted in it.
+ */
+enum budget_counter {
+    BUDGET_SESSIONS,        /* map: sessions */
+    BUDGET_OPERATIONS,      /* map: operations that wait for Redis */
+    BUDGET_OPERATION_BYTES, /* map: of their states */
+    BUDGET_WAITS,           /* map: packets and invitations that wait */
+    BUDGET_WAIT_BYTES,      /* map: of these */
+    BUDGET_COUNTERS
+};
+/* account: NULL: nothing is counted. */
+void budget_account_add(struct budget_account *account, enum budget_counter counter,
+                        uint64_t amount);
+void budget_account_subtract(struct budget_account *account, enum budget_counter counter,
+                             uint64_t amount);
+/* Whether the address, or its network, would have more than its share of what all may have, with
+ * that amount: as much as is still free. So one has half at most, n have a part of n + 1 each, and
+ * the next one always finds something. One that has nothing yet may have any amount. total: of all,
+ * with the amount. */
+bool budget_account_exceeds_share(const struct budget_account *account, enum budget_counter counter,
+                                  uint64_t amount, uint64_t total, uint64_t most);
+
 /* What a message may cost at most: what the rate pays for in BUDGET_WAIT_MAX_US. */
 uint32_t budget_max_charge(const struct budget *budget, bool has_account);
 

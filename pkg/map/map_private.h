@@ -58,6 +58,7 @@ struct map {
         size_t used, size;
     } scratch; /* arguments of the batch being built */
     uint64_t pending;
+    uint64_t refused;      /* of these, which were refused, as too much waits */
     uint64_t pending_size; /* bytes of what sessions asked for */
     size_t space_count;
     struct map_space *spaces;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "budget/budget.h"
 #include "map/finish_private.h"
 #include "map/map_private.h"
 #include "map/op_private.h"
@@ -93,6 +94,28 @@ static void count_size(struct op *op)
 {
     op->counted = op->state_len;
     op->partition->map->pending_size += op->counted;
+    budget_account_add(op->account, BUDGET_OPERATIONS, 1);
+    budget_account_add(op->account, BUDGET_OPERATION_BYTES, op->counted);
+}
+
+static void count_off(struct op *op)
+{
+    op->partition->map->pending_size -= op->counted;
+    budget_account_subtract(op->account, BUDGET_OPERATION_BYTES, op->counted);
+    budget_account_subtract(op->account, BUDGET_OPERATIONS, op->account != NULL);
+    op->counted = 0;
+    op->account = NULL;
+}
+
+/* What it brings is dropped at once: its answer may have to wait for those of earlier ones. */
+static void drop_refused(struct op *op)
+{
+    count_off(op);
+    free(op->state);
+    op->state = NULL;
+    op->state_len = 0;
+    op->is_refused = true;
+    op->partition->map->refused++;
 }
 
 void op_attach(struct op *op, struct map_session *session, map_done done, void *arg)
@@ -104,17 +127,26 @@ void op_attach(struct op *op, struct map_session *session, map_done done, void *
         memcpy(op->fence, session->fence, sizeof op->fence);
         list_append(&session->ops, &op->in_session);
         session->pending++;
+        op->account = session->account;
     }
     count_size(op);
     start_deadline(op);
 }
 
-bool op_is_too_much(const struct op *op)
+/* Whether with it more would wait, or be held in memory, than allowed. A single one may have any
+ * size. */
+static bool is_too_much(const struct op *op, const struct map_session *session)
 {
     const struct map *map = op->partition->map;
-    uint64_t others = map->pending_size - op->counted;
-    return map->pending > (uint64_t)map->settings->max_pending ||
-           (others > 0 && map->pending_size > (uint64_t)map->settings->max_pending_bytes);
+    const struct budget_account *account = session ? session->account : NULL;
+    const uint64_t count = map->pending - map->refused;
+    const uint64_t most = (uint64_t)map->settings->max_pending;
+    const uint64_t size = map->pending_size + op->state_len;
+    const uint64_t most_bytes = (uint64_t)map->settings->max_pending_bytes;
+    return count > most || (map->pending_size > 0 && size > most_bytes) ||
+           budget_account_exceeds_share(account, BUDGET_OPERATIONS, 1, count, most) ||
+           budget_account_exceeds_share(account, BUDGET_OPERATION_BYTES, op->state_len, size,
+                                        most_bytes);
 }
 
 void op_enqueue(struct op *op)
@@ -145,7 +177,8 @@ static void free_op(struct op *op)
     free(op->address);
     free(op->certificate);
     map->pending--;
-    map->pending_size -= op->counted;
+    map->refused -= op->is_refused;
+    count_off(op);
     metrics_add(METRIC_PENDING, -1);
     free(op);
     map_check_finished(map);
@@ -244,8 +277,10 @@ void op_refuse(struct op *op, struct map_session *session, enum map_result resul
 
 bool op_submit(struct op *op, struct map_session *session, map_done done, void *arg)
 {
+    const bool too_much = is_too_much(op, session);
     op_attach(op, session, done, arg);
-    if (op_is_too_much(op)) {
+    if (too_much) {
+        drop_refused(op);
         op_answer(op, MAP_REFUSED, 0);
         op_release(op);
         return false;

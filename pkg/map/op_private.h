@@ -28,7 +28,8 @@ struct op {
     struct loop_pending pending; /* in the map's pending_ops, until it is answered */
     const struct op_type *type;
     struct partition *partition;
-    struct map_session *session; /* NULL: it has ended, or there was none */
+    struct map_session *session;    /* NULL: it has ended, or there was none */
+    struct budget_account *account; /* in which it counts; NULL: none */
     map_done done;
     void *arg;
     uint64_t version;
@@ -40,6 +41,7 @@ struct op {
     uint32_t counted; /* of the state, in the map's pending_size */
     uint8_t id_len;
     uint8_t result;
+    bool is_refused;     /* too much waited; only its answer is still to be delivered */
     bool answered;       /* its result is settled; done may wait for earlier ones */
     bool adds;           /* may give its session one more entry */
     bool sent;           /* in a batch under way */
@@ -68,8 +70,6 @@ struct op {
 struct op *op_create(struct partition *partition, enum op_kind kind, struct bytes id);
 /* It is another kind of the core's from now on; both have the same in the union. */
 void op_change_kind(struct op *op, enum op_kind kind);
-/* With it more waits, or is held in memory, than allowed: it is to be refused. */
-bool op_is_too_much(const struct op *op);
 /* Before all that is queued. */
 void op_enqueue_urgent(struct op *op);
 /* Settles the result; done is called by the op_release that follows. */

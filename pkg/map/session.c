@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "budget/budget.h"
 #include "map/feature.h"
 #include "map/map_private.h"
 #include "map/op_private.h"
@@ -45,6 +46,12 @@ struct map_session *map_session_create(struct map_space *space, const char *prot
     list_init(&session->waits);
     metrics_add(METRIC_SESSIONS, 1);
     return session;
+}
+
+void map_session_count_in(struct map_session *session, struct budget_account *account)
+{
+    session->account = account;
+    budget_account_add(account, BUDGET_SESSIONS, 1);
 }
 
 const char *session_address(const struct map_session *session)
@@ -117,6 +124,7 @@ void map_session_end(struct map_session **session_pointer, bool leave)
             each->session = NULL;
         }
     }
+    budget_account_subtract(session->account, BUDGET_SESSIONS, 1);
     free(session->certificate);
     free(session);
 }

@@ -22,6 +22,7 @@
 #include "schema/fields.h"
 #include "schema/status.h"
 
+struct budget_account; /* budget/budget.h */
 struct map_session;
 
 enum map_result {
@@ -70,6 +71,9 @@ enum map_adopt { MAP_ADOPT_ANY, MAP_ADOPT_SAME_ADDRESS, MAP_ADOPT_OFF, MAP_ADOPT
 /* protocol: static text. address: "203.0.113.7:23460", copied. */
 struct map_session *map_session_create(struct map_space *space, const char *protocol,
                                        const char *address, const struct map_sink *sink, void *arg);
+/* What waits for the session counts in the account, which may have its share of that: at most once,
+ * before anything is asked of it. NULL: in none. */
+void map_session_count_in(struct map_session *session, struct budget_account *account);
 /* The SHA-256 of its client's certificate, at most 64 hex digits, copied. It is stored in the
  * entries with a state that the session opens or adopts from now on, and MAP_ADOPT_TLS compares it.
  */

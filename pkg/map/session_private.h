@@ -24,8 +24,9 @@ struct map_session {
     uint32_t owned_count;
     uint32_t adding; /* how many entries unanswered operations may add */
     uint32_t pending;
-    char *certificate; /* NULL: none */
-    bool makes_uuids;  /* the ids that it makes are UUIDs */
+    char *certificate;              /* NULL: none */
+    struct budget_account *account; /* NULL: none */
+    bool makes_uuids;               /* the ids that it makes are UUIDs */
     char fence[ID_FENCE_LENGTH + 1];
     char address[];
 };

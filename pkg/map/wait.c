@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "budget/budget.h"
 #include "loop/pending.h"
 #include "map/map_private.h"
 #include "map/session_private.h"
@@ -17,6 +18,8 @@ struct wait {
     UT_hash_handle hh; /* by number */
     struct waits *waits;
     uint64_t number;
+    struct budget_account *account; /* in which it counts; NULL: none */
+    uint64_t size;
     map_done done; /* NULL: its session has ended */
     void *arg;
 };
@@ -56,6 +59,8 @@ static void free_wait(struct wait *wait)
 {
     ending_detach(&wait->ending);
     loop_pending_cancel(&wait->pending);
+    budget_account_subtract(wait->account, BUDGET_WAIT_BYTES, wait->size);
+    budget_account_subtract(wait->account, BUDGET_WAITS, 1);
     HASH_DEL(wait->waits->table, wait);
     free(wait);
 }
@@ -121,6 +126,10 @@ static struct wait *create_wait(struct waits *waits, struct map_session *session
     wait->number = ++waits->last;
     wait->done = done;
     wait->arg = arg;
+    wait->account = session ? session->account : NULL;
+    wait->size = size;
+    budget_account_add(wait->account, BUDGET_WAITS, 1);
+    budget_account_add(wait->account, BUDGET_WAIT_BYTES, size);
     ending_attach(&wait->ending, session, end_wait);
     HASH_ADD(hh, waits->table, number, sizeof wait->number, wait);
     loop_pending_init(&wait->pending);
@@ -129,19 +138,25 @@ static struct wait *create_wait(struct waits *waits, struct map_session *session
 }
 
 /* A single one may have any size. */
-static bool exceeds_limits(const struct waits *waits, size_t size)
+static bool exceeds_limits(const struct waits *waits, const struct budget_account *account,
+                           size_t size)
 {
     const struct map_settings *settings = waits->map->settings;
-    uint64_t others = loop_pending_set_size(waits->pending);
-    return loop_pending_set_count(waits->pending) >= (size_t)settings->relay_max_pending ||
-           (others > 0 && others + size > (uint64_t)settings->relay_max_bytes);
+    const uint64_t most = (uint64_t)settings->relay_max_pending;
+    const uint64_t most_bytes = (uint64_t)settings->relay_max_bytes;
+    const uint64_t count = loop_pending_set_count(waits->pending) + 1;
+    const uint64_t others = loop_pending_set_size(waits->pending);
+    return count > most || (others > 0 && others + size > most_bytes) ||
+           budget_account_exceeds_share(account, BUDGET_WAITS, 1, count, most) ||
+           budget_account_exceeds_share(account, BUDGET_WAIT_BYTES, size, others + size,
+                                        most_bytes);
 }
 
 bool wait_begin(struct map *map, struct map_session *session, size_t size, map_done done, void *arg,
                 uint64_t *number)
 {
     struct waits *waits = map->waits;
-    bool too_many = exceeds_limits(waits, size);
+    bool too_many = exceeds_limits(waits, session ? session->account : NULL, size);
     *number = 0;
     if (!done) {
         return !too_many;

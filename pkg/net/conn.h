@@ -124,6 +124,9 @@ void conn_wait_us(struct conn *conn, uint64_t wait_us);
 bool conn_is_waiting(const struct conn *conn);
 /* The account of its address; NULL: none (unix socket). */
 struct budget_account *conn_account(const struct conn *conn);
+/* The same; NULL too when its address is one of net.shared_addresses. What is counted in it is
+ * subject to the shares of addresses. */
+struct budget_account *conn_limited_account(const struct conn *conn);
 /* Its address is one of net.shared_addresses: that of many clients, who are not counted together.
  */
 bool conn_shares_address(const struct conn *conn);

@@ -67,6 +67,11 @@ struct budget_account *conn_account(const struct conn *conn)
     return conn->account;
 }
 
+struct budget_account *conn_limited_account(const struct conn *conn)
+{
+    return conn_is_limited_by_address(conn) ? conn->account : NULL;
+}
+
 bool conn_is_waiting(const struct conn *conn)
 {
     return conn->flags & CONN_WAITING;

@@ -16,7 +16,8 @@ def resident(frontend):
 
 def test_messages_of_rooms(t):
     redis = t.redis()
-    a, b = t.frontends(2, redis, listen=LISTEN, settings={"map.max_pending_bytes": "1MiB", "redis.deadline": "20s"})
+    a, b = t.frontends(2, redis, listen=LISTEN, settings={"map.max_pending_bytes": "1MiB", "redis.deadline": "20s",
+                                                        "net.shared_addresses": "127.0.0.1"})
     one, two = (t.connect(node, Turntable, kind="web", user=user) for node, user in ((a, "1:1"), (b, "1:2")))
     one.join("room"), two.join("room")
     redis.freeze()
@@ -45,7 +46,8 @@ def named(message):
 def test_packets(t):
     """Also when they are for many, or for nobody: each receiver counts."""
     redis = t.redis()
-    a, b = t.frontends(2, redis, listen=LISTEN, settings={"relay.max_bytes": "4MiB", "redis.deadline": "20s"})
+    a, b = t.frontends(2, redis, listen=LISTEN, settings={"relay.max_bytes": "4MiB", "redis.deadline": "20s",
+                                                        "net.shared_addresses": "127.0.0.1"})
     one, two = t.connect(a, Sync, kind="sync"), t.connect(b, Sync, kind="sync", delta=True)
     one.wait_map(lambda received: len(received) == 2)
     ids = [two.token] + [f"nobody {number}" for number in range(255)]
@@ -72,7 +74,8 @@ def test_packets(t):
 def test_reconnecting_again_and_again_gets_no_more(t):
     """What a client that has gone asked for counts until it is settled."""
     redis = t.redis()
-    frontend = t.frontend(redis, listen=LISTEN, settings={"relay.max_bytes": "4MiB", "redis.deadline": "20s"})
+    frontend = t.frontend(redis, listen=LISTEN, settings={"relay.max_bytes": "4MiB", "redis.deadline": "20s",
+                                                        "net.shared_addresses": "127.0.0.1"})
     sender = t.connect(frontend, Sync, kind="sync")
     others = [t.connect(frontend, Sync, kind="sync", delta=True) for _ in range(10)]
     before = resident(frontend)

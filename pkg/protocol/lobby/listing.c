@@ -159,6 +159,7 @@ void lobby_listing_update(struct game *game)
     if (!game->map) {
         game->map = map_session_create(game->session->port->space, "lobby",
                                        conn_peer_text(game->session->conn), &sink, game);
+        map_session_count_in(game->map, conn_limited_account(game->session->conn));
     }
     open_listing(game, LISTING_OPENING);
 }

@@ -343,6 +343,7 @@ static struct sync_session *create_sync_session(struct sync_port *port, struct w
     protocol_service_join(&port->service->common, &session->link);
     session->map = map_session_create(port->space, "sync",
                                       conn_peer_text(websocket_conn(websocket)), &sink, session);
+    map_session_count_in(session->map, conn_limited_account(websocket_conn(websocket)));
     return session;
 }
 

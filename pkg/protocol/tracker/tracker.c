@@ -210,6 +210,7 @@ static struct map_session *tracker_map_session(struct tracker_session *session)
     }
     session->map = map_session_create(session->port->space, "tracker",
                                       conn_peer_text(session->conn), &sink, session);
+    map_session_count_in(session->map, conn_limited_account(session->conn));
     if (session->port->settings->adopt == MAP_ADOPT_TLS &&
         conn_certificate(session->conn, certificate)) {
         map_session_set_certificate(session->map, certificate);

@@ -231,6 +231,7 @@ static void open_user_entry(struct turntable_session *session,
     session->status = MAP_ONLINE;
     session->map = map_session_create(session->port->space, "turntable",
                                       conn_peer_text(turntable_conn(session)), &sink, session);
+    map_session_count_in(session->map, conn_limited_account(turntable_conn(session)));
     turntable_user_add(session, message->user);
     turntable_stop_reading(session, STOP_BARRIER);
     map_session_open_fields(session->map, &open, on_identity_opened, session);

@@ -175,6 +175,73 @@ static void who_causes_little_is_known(void **state)
     budget_account_release(budget, other, now_us);
 }
 
+#define MOST 100
+
+/* Takes as many as the account may have; *total: of all. */
+static uint64_t take_share(struct budget_account *account, uint64_t *total)
+{
+    uint64_t taken = 0;
+    while (*total < MOST &&
+           !budget_account_exceeds_share(account, BUDGET_OPERATIONS, 1, *total + 1, MOST)) {
+        budget_account_add(account, BUDGET_OPERATIONS, 1);
+        (*total)++;
+        taken++;
+    }
+    return taken;
+}
+
+static void return_share(struct budget_account *account, uint64_t taken)
+{
+    budget_account_subtract(account, BUDGET_OPERATIONS, taken);
+    budget_account_release(budget, account, 0);
+}
+
+static void an_address_may_have_as_much_as_is_free(void **state)
+{
+    struct budget_account *a = acquire("10.0.0.1", 0), *b = acquire("10.0.0.2", 0);
+    uint64_t total = 0, of_a = take_share(a, &total), of_b = take_share(b, &total);
+    assert_int_equal(of_a, 50);
+    assert_int_equal(of_b, 25);
+    assert_int_equal(take_share(a, &total), 0);
+    /* Of one that has nothing, a single one may be larger. */
+    assert_true(budget_account_exceeds_share(b, BUDGET_OPERATIONS, 25, total + 25, MOST));
+    assert_false(budget_account_exceeds_share(b, BUDGET_OPERATION_BYTES, 90, 90, MOST));
+    return_share(a, of_a);
+    return_share(b, of_b);
+}
+
+static void a_network_may_have_as_much_as_is_free(void **state)
+{
+    struct budget_account *of[20], *other = acquire("2001:db8:2::1", 0);
+    uint64_t total = 0, taken[20], of_network = 0;
+    for (unsigned i = 0; i < 20; i++) {
+        char ip[64];
+        snprintf(ip, sizeof ip, "2001:db8:1:%x::1", i);
+        of[i] = acquire(ip, 0);
+        taken[i] = take_share(of[i], &total);
+        of_network += taken[i];
+    }
+    assert_int_equal(of_network, 50);
+    uint64_t of_other = take_share(other, &total);
+    assert_int_equal(of_other, 25);
+    for (unsigned i = 0; i < 20; i++) {
+        return_share(of[i], taken[i]);
+    }
+    return_share(other, of_other);
+}
+
+static void what_is_counted_keeps_its_account(void **state)
+{
+    struct budget_account *account = acquire("2001:db8:1::1", 0);
+    budget_account_add(account, BUDGET_SESSIONS, 1);
+    budget_account_release(budget, account, 0);
+    assert_int_equal(budget_account_count(budget), 2);
+    assert_ptr_equal(acquire("2001:db8:1::1", 0), account);
+    budget_account_subtract(account, BUDGET_SESSIONS, 1);
+    budget_account_release(budget, account, 0);
+    assert_int_equal(budget_account_count(budget), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -189,6 +256,9 @@ int main(void)
         TEST(who_causes_little_is_known),
         TEST(without_settings_nothing_waits),
         TEST(a_message_may_cost_what_five_seconds_pay),
+        TEST(an_address_may_have_as_much_as_is_free),
+        TEST(a_network_may_have_as_much_as_is_free),
+        TEST(what_is_counted_keeps_its_account),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
