@@ -47,10 +47,11 @@ static void read_question(struct q3client_packet *packet, struct bytes text)
     while (text.len > 0 && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\r')) {
         text.len--;
     }
-    packet->challenge = text;
     if (text.len > CHALLENGE_MAX) {
         packet->type = Q3CLIENT_OTHER;
+        return;
     }
+    packet->challenge = text;
 }
 
 static void read_answer(struct q3client_packet *packet, struct bytes text)
