@@ -20,7 +20,9 @@
 #define FORGET_MS 1000 /* after which a received packet is not kept for further receivers */
 /* Of the table of costs. */
 #define RECEIVERS_PER_UNIT 8
+#define LOOKUPS_PER_UNIT   2
 #define BYTES_PER_UNIT     1024
+#define SENT_PER_UNIT      32768 /* bytes to all receivers of this front-end together */
 
 /* The acknowledgements to be sent to one other front-end. */
 struct ack {
@@ -143,22 +145,28 @@ uint32_t relay_cost(const struct map_session *session, size_t len, const struct 
 {
     const struct map_space *space = map_session_space(session);
     struct bytes own = bytes_from_string(map_node_id(map_space_map(space)));
-    uint64_t units = count / RECEIVERS_PER_UNIT;
+    uint64_t units = count / RECEIVERS_PER_UNIT, here = 0, lookups = 0;
     for (size_t i = 0; i < count; i++) {
         if (map_owns(space, ids[i])) {
+            here++;
             continue;
         }
         struct bytes node = find_owner_in_view(space, ids[i]);
-        units += node.len > 0 && !bytes_equal(node, own) ? 1 + len / BYTES_PER_UNIT : 1;
+        if (node.len > 0 && !bytes_equal(node, own)) {
+            units += 1 + len / BYTES_PER_UNIT;
+        } else {
+            lookups++;
+        }
     }
-    return units_of(units);
+    return units_of(units + here * len / SENT_PER_UNIT + lookups / LOOKUPS_PER_UNIT);
 }
 
 uint32_t relay_broadcast_cost(const struct map_session *session, size_t len)
 {
     const struct map_view *view = map_space_view(map_session_space(session));
     size_t receivers = view && map_view_is_live(view) ? map_view_count(view) : 0;
-    return units_of(1 + len / BYTES_PER_UNIT + receivers / RECEIVERS_PER_UNIT);
+    return units_of(1 + len / BYTES_PER_UNIT + receivers / RECEIVERS_PER_UNIT +
+                    (uint64_t)receivers * len / SENT_PER_UNIT);
 }
 
 void relay_send_to_many(struct map_session *session, struct map_packet *packet,

@@ -174,6 +174,14 @@ def test_what_messages_cost(t):
         player.wait_packet()
         other.wait_packet()
 
+    def send_to_strangers():
+        player.send([f"stranger-{number}" for number in range(20)], {"type": "x"})
+        player.wait_error()
+
+    def invite():
+        user.say("joingame", {"channel": "room", "self": "1:u", "invite": [f"2:{number}" for number in range(20)]})
+        user.sync()
+
     other.barrier()
     empty = units_of(frontend, player.barrier)
     synced = units_of(frontend, user.sync)
@@ -184,8 +192,11 @@ def test_what_messages_cost(t):
     # The first change after a tick pays for what the tick sends to the two clients.
     assert units_of(frontend, lambda: send_short("a")) == 1 + 1 + 1 + empty
     assert units_of(frontend, lambda: send_short("b")) == 1 + 1 + empty
-    # Receivers of this front-end cost one for each eight of them.
-    assert units_of(frontend, send_to_two) == 1 + 33
+    # Receivers of this front-end cost one for each eight of them, and one for each 32 KiB that is sent to them.
+    assert units_of(frontend, send_to_two) == 1 + 33 + 2
+    assert units_of(frontend, send_to_strangers) == 1 + 20 // 8 + 20 // 2
+    room = units_of(frontend, lambda: user.join("room"))
+    assert units_of(frontend, invite) == room + 20 * 2 + synced
 
 
 def test_what_a_get_costs(t):
@@ -222,9 +233,9 @@ def test_what_handshakes_cost(t):
         t.stack.callback(WebSocket(frontend.address("web"), path, ("turntable",)).drop)
 
     assert units_of(frontend, shake_hands) == 50
-    assert units_of(frontend, lambda: upgrade("/turntable")) == 2
+    assert units_of(frontend, lambda: upgrade("/turntable")) == 4
     # The key and the previous one.
-    assert units_of(frontend, lambda: upgrade("/turntable?token=" + issuer.token())) == 2 + 2 * 2
+    assert units_of(frontend, lambda: upgrade("/turntable?token=" + issuer.token())) == 4 + 2 * 2
     assert units_of(frontend, log_in) == 1 + 2
 
 
@@ -261,9 +272,9 @@ def test_what_lists_cost(t):
         users[0].say("leavegame", {"channel": "room"})
         users[0].sync()
     empty = units_of(frontend, users[0].sync)
-    assert units_of(frontend, join) == 2 + 40 // 8 + empty
+    assert units_of(frontend, join) == 2 + 40 // 3 + empty
     assert units_of(frontend, lambda: play("x" * 16384)) == 2 + 16 + 40 // 8 + 40 * 16384 // 32768 + empty
-    assert units_of(frontend, leave) == 2 + 40 // 8 + empty
+    assert units_of(frontend, leave) == 2 + 40 // 3 + empty
 
     players = [t.connect(frontend, Player, kind="lobby") for _ in range(10)]
     for player in players:
@@ -278,6 +289,38 @@ def test_what_lists_cost(t):
         for player in players:
             player.change("changed")
     assert units_of(frontend, change) == 1 + 10 // 2
+
+
+def test_what_bytes_without_a_message_cost(t):
+    """Blank lines of the lobby, and a client's answers to pushes: each KiB, and each read."""
+    frontend = t.frontend(t.redis(), listen=(*LISTEN, *LOBBY), settings={"lobby.password": PASSWORD})
+    player, client = t.connect(frontend, Player, kind="lobby"), t.connect(frontend, Versioned)
+    player.login()
+    id = client.open(b"x")
+    version = iter(range(1, 100))
+
+    def blank_lines():
+        player.send(b"\n" * 64 * 1024)
+        player.say(type="nonsense")
+        while b"error" not in player.line():
+            pass
+
+    def update():
+        client.update(id, next(version), b"y")
+
+    def answers():
+        client.send(b"\x01" * 64 * 1024)
+        update()
+
+    def reads():
+        for _ in range(80):
+            client.send(b"\x01")
+            time.sleep(0.005)
+        update()
+    assert units_of(frontend, blank_lines) >= 64
+    empty = units_of(frontend, update)
+    assert units_of(frontend, answers) >= 63 + empty
+    assert 0 < units_of(frontend, reads) - empty <= 80 // 8 + 1
 
 
 def test_what_a_unit_takes(t):

@@ -12,6 +12,7 @@
 
 #define KEY_SIZE        16 /* bytes of a key, before base64 */
 #define KEY_TEXT_LENGTH 24
+#define UPGRADE_UNITS   2 /* of the budget, beside the request */
 
 /* The items of a list that may be in several lines of the same name. */
 struct items {
@@ -171,6 +172,7 @@ struct websocket *websocket_accept(struct websocket_port *port, struct http_requ
     conn = http_request_upgrade(request);
     if (conn) {
         metrics_add(METRIC_WEBSOCKET_UPGRADES, 1);
+        conn_charge(conn, UPGRADE_UNITS);
         conn_put(conn, writer_bytes_written(&answer));
         websocket = websocket_create(port, conn);
     }

@@ -340,10 +340,12 @@ static bool read_json_message(struct lobby_session *session, struct bytes *input
     }
     input->data += line.consumed;
     input->len -= line.consumed;
+    if (line.consumed > 0) { /* blank lines alone, too */
+        charge_message(session, line.consumed);
+    }
     if (line.outcome == LOBBY_LINE_MORE) {
         return false;
     }
-    charge_message(session, line.consumed);
     handle_peer_line(session, line.text);
     return true;
 }

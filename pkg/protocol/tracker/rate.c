@@ -14,6 +14,10 @@
 #include "metrics/metrics.h"
 #include "protocol/tracker/tracker_private.h"
 
+/* Of the budget: each unit is for so many bytes of acknowledgements, or so many reads of them. */
+#define UNIT_BYTES     1024
+#define READS_PER_UNIT 8
+
 #define TICK_MS 10
 
 static void throttle_session(struct tracker_session *session)
@@ -60,6 +64,15 @@ static void write_held(struct tracker_session *session)
     tracker_write_entry(session, (struct bytes){held->state, held->len}, held->skipped,
                         REPLY_SILENT);
     free(held);
+}
+
+void rate_charge_acknowledgements(struct tracker_session *session, size_t len)
+{
+    const size_t owed = session->owed + UNIT_BYTES / READS_PER_UNIT + len;
+    if (owed >= UNIT_BYTES) {
+        conn_charge(session->conn, (uint32_t)(owed / UNIT_BYTES));
+    }
+    session->owed = (uint16_t)(owed % UNIT_BYTES);
 }
 
 void rate_flush(struct tracker_session *session)

@@ -420,6 +420,9 @@ static bool handle_next_message(struct tracker_session *session, struct bytes *i
         }
         return true;
     }
+    if (result.consumed > 0) {
+        rate_charge_acknowledgements(session, result.consumed);
+    }
     session->is_lone_close = tracker_is_close_at_end(*input, dialect);
     conn_set_input_limit(session->conn,
                          (size_t)(settings->max_state + settings->max_id) + HEADERS_MAX);

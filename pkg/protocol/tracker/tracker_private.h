@@ -154,6 +154,7 @@ struct tracker_session {
     uint8_t stops;         /* enum stop_reason */
     uint8_t state;         /* enum tracker_state */
     uint8_t end;           /* from ENDING on: enum conn_close_reason */
+    uint16_t owed;         /* for acknowledgements, in 1/1024 of a unit of the budget */
     uint8_t map_version;   /* of the last whole map */
     bool has_map_version : 1;
     bool is_lone_close : 1; /* its input is a Close if nothing more follows */
@@ -198,6 +199,8 @@ enum rate_verdict {
 };
 enum rate_verdict rate_judge(struct tracker_session *session,
                              const struct tracker_message *message);
+/* A client's replies to pushes, read without a message: of the budget, not of a rate. */
+void rate_charge_acknowledgements(struct tracker_session *session, size_t len);
 /* The session ends: what is held is written now. */
 void rate_flush(struct tracker_session *session);
 void rate_init(struct tracker_service *service);

@@ -8,6 +8,8 @@
 static const enum metric code_metrics[] = {TURNTABLE_CODES(CODE_METRIC)};
 #undef CODE_METRIC
 
+#define INVITATION_UNITS 2 /* of the budget */
+
 void turntable_send_error(struct turntable_session *session, enum turntable_code code,
                           const char *why, const char *command)
 {
@@ -108,11 +110,13 @@ static struct turntable_limits turntable_limits_of(const struct turntable_settin
     return limits;
 }
 
-/* In units, beside what the message itself has cost: each id is looked up, and subscribed or
- * invited in Redis; a message to a room, and what changes an entry, is written there once. */
+/* In units, beside what the message itself has cost: each id is looked up and subscribed in Redis,
+ * or invited, which takes more commands; a message to a room, and what changes an entry, is written
+ * there once. */
 static uint32_t turntable_message_cost(const struct turntable_message *message)
 {
-    return 1 + (uint32_t)message->id_count;
+    const uint32_t each = message->command == TURNTABLE_JOINGAME ? INVITATION_UNITS : 1;
+    return 1 + each * (uint32_t)message->id_count;
 }
 
 void turntable_message_receive(struct turntable_session *session, enum websocket_opcode opcode,

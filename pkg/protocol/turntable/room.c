@@ -118,7 +118,7 @@ static void send_present(struct turntable_subscribers *subscribers, struct room 
     struct frame *frame = encode_present(subscribers, room);
     turntable_charge(session, frame ? frame->len : 0, TURNTABLE_BYTES_PER_UNIT);
     if (is_new) {
-        turntable_charge(session, room_user_count(room), TURNTABLE_RECEIVERS_PER_UNIT);
+        turntable_charge(session, room_user_count(room), TURNTABLE_MEMBERS_PER_UNIT);
     }
     send_to_member(session, METRIC_TURNTABLE_MEMBER, frame);
     frame_unref(&frame);
@@ -408,7 +408,7 @@ void turntable_room_leave(struct turntable_session *session,
         return;
     }
     turntable_charge(session, room_user_count(membership->member->room),
-                     TURNTABLE_RECEIVERS_PER_UNIT);
+                     TURNTABLE_MEMBERS_PER_UNIT);
     free_membership(membership);
     turntable_identity_update_status(session);
 }

@@ -147,6 +147,7 @@ struct conn *turntable_conn(const struct turntable_session *session);
  * it is sent. However much it is, it waits for no longer than conn_charge says. */
 void turntable_charge(const struct turntable_session *session, size_t count, size_t for_unit);
 #define TURNTABLE_RECEIVERS_PER_UNIT 8
+#define TURNTABLE_MEMBERS_PER_UNIT   3 /* who are notified of one that joins or leaves */
 #define TURNTABLE_ENTRIES_PER_UNIT   64
 #define TURNTABLE_BYTES_PER_UNIT     1024
 #define TURNTABLE_SENT_PER_UNIT      32768 /* bytes to all receivers together */
