@@ -87,6 +87,7 @@ enum budget_counter {
     BUDGET_OPERATION_BYTES, /* map: of their states */
     BUDGET_WAITS,           /* map: packets and invitations that wait */
     BUDGET_WAIT_BYTES,      /* map: of these */
+    BUDGET_ENTRIES,         /* map: entries, and those that operations may add */
     BUDGET_COUNTERS
 };
 /* account: NULL: nothing is counted. */

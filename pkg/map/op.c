@@ -246,6 +246,7 @@ void op_answer(struct op *op, enum map_result result, uint64_t version)
     loop_pending_cancel(&op->pending);
     if (op->session) {
         op->session->adding -= op->adds;
+        budget_account_subtract(op->session->account, BUDGET_ENTRIES, op->adds);
         count_result(result);
     } else if (op->done) {
         map_done done = op->done;
@@ -303,6 +304,7 @@ void op_finish(struct op *op, enum map_result result, uint64_t version)
 void op_forget_session(struct op *op, bool leave)
 {
     op_describe(op, op->session);
+    budget_account_subtract(op->session->account, BUDGET_ENTRIES, op->adds && !op->answered);
     op->session = NULL;
     op->done = NULL;
     op->leave = leave;

@@ -12,12 +12,14 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "budget/budget.h"
 #include "loop/loop.h"
 #include "map/map_private.h"
 #include "map/op_private.h"
 #include "map/partition_private.h"
 #include "map/renewal_private.h"
 #include "map/session_private.h"
+#include "map/space_private.h"
 #include "metrics/metrics.h"
 #include "schema/event.h"
 #include "schema/fields.h"
@@ -65,6 +67,8 @@ struct owned *owned_create(struct map_session *session, struct partition *partit
     list_init(&owned->link);
     list_append(&session->owned, &owned->in_session);
     session->owned_count++;
+    session->space->owned++;
+    budget_account_add(session->account, BUDGET_ENTRIES, 1);
     index_owned(partition, owned);
     metrics_add(METRIC_OWNED, 1);
     return owned;
@@ -299,6 +303,8 @@ void owned_destroy(struct partition *partition, struct owned *owned)
     list_remove(&owned->link);
     list_remove(&owned->in_session);
     owned->session->owned_count--;
+    owned->session->space->owned--;
+    budget_account_subtract(owned->session->account, BUDGET_ENTRIES, 1);
     metrics_add(METRIC_OWNED, -1);
     if (owned->fields) {
         writer_free(&owned->fields->body);

@@ -51,6 +51,7 @@ struct partition {
     uint64_t link_number;
     uint64_t batch_number;
     uint64_t revision;       /* the last in a reply: no acknowledged write has a greater one */
+    uint64_t entries;        /* in Redis, as of the last sweep */
     uint64_t recovery_until; /* of the recovery grace; Redis's clock */
     const char *refusal;     /* why Redis refused the last batch or hello; NULL: it did not */
     bool unreadable;         /* what is stored has a format that this release does not know */

@@ -182,6 +182,15 @@ static bool is_being_added(const struct map_session *session, struct bytes id)
     return false;
 }
 
+/* Whether its address would have more than its share of the space's entries. */
+static bool exceeds_entry_share(const struct map_session *session)
+{
+    const struct map_space *space = session->space;
+    const uint64_t others = space->entries > space->owned ? space->entries : space->owned;
+    return budget_account_exceeds_share(session->account, BUDGET_ENTRIES, 1, others + 1,
+                                        (uint64_t)space->map->settings->max_entries);
+}
+
 /* For operations that may add an entry to the session. */
 static void submit_addition(struct op *op, struct map_session *session, map_done done, void *arg)
 {
@@ -189,12 +198,13 @@ static void submit_addition(struct op *op, struct map_session *session, map_done
     size_t most = (size_t)session->space->map->settings->client_max_ids;
     bool adds = !is_being_added(session, id);
     op_describe(op, session);
-    if (adds && session->owned_count + session->adding >= most) {
+    if (adds && (session->owned_count + session->adding >= most || exceeds_entry_share(session))) {
         op_refuse(op, session, MAP_LIMIT, done, arg);
         return;
     }
     op->adds = adds;
     session->adding += adds;
+    budget_account_add(session->account, BUDGET_ENTRIES, adds);
     op_submit(op, session, done, arg);
 }
 

@@ -15,6 +15,8 @@ struct map_space {
     bool named; /* in map.spaces */
     uint32_t count;
     struct partition *partitions;
+    uint64_t owned;        /* entries of sessions here */
+    uint64_t entries;      /* in Redis, as of the last sweeps */
     struct map_view *view; /* NULL while nobody needs it */
 };
 

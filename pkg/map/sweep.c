@@ -238,11 +238,18 @@ static void pass_due_registrations(struct partition *partition, const struct red
     }
 }
 
+static void note_entries(struct partition *partition, uint64_t entries)
+{
+    partition->space->entries += entries - partition->entries;
+    partition->entries = entries;
+}
+
 /* {"ok", revision, now, end of the recovery grace, count, {due}, {crashed front-ends}, members,
- * {registrations}} */
+ * {registrations}, entries} */
 static void accept_sweep(struct partition *partition, const struct redis_reply *reply)
 {
     contact_answered(partition);
+    note_entries(partition, bytes_decimal(reply->elements[9]->text));
     partition->revision = bytes_decimal(reply->elements[1]->text);
     uint64_t now = bytes_decimal(reply->elements[2]->text);
     partition_set_time(partition, now);
@@ -286,7 +293,7 @@ static void on_swept(void *arg, enum redis_status status, const struct redis_rep
     }
     if (status != REDIS_OK) {
         partition_failed(partition, status, reply);
-    } else if (reply->type == REDIS_ARRAY && reply->count == 9 && is_list(reply, 5) &&
+    } else if (reply->type == REDIS_ARRAY && reply->count == 10 && is_list(reply, 5) &&
                is_list(reply, 6) && is_list(reply, 8)) {
         accept_sweep(partition, reply);
         sweep_start(partition);

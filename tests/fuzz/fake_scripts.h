@@ -167,7 +167,7 @@ static unsigned fake_count_members(struct fake_store *store)
 
 static void fake_sweep(struct fake_store *store, struct fake_call *call, struct writer *reply)
 {
-    writer_string(reply, "*9\r\n");
+    writer_string(reply, "*10\r\n");
     resp_text(reply, "ok");
     resp_number(reply, store->revision);
     resp_number(reply, store->now_ms);
@@ -177,6 +177,7 @@ static void fake_sweep(struct fake_store *store, struct fake_call *call, struct 
     writer_string(reply, "*0\r\n");
     writer_format(reply, ":%u\r\n", fake_count_members(store));
     fake_write_due(store, reply, true);
+    resp_number(reply, fake_count_owned(store));
 }
 
 static void fake_read(struct fake_store *store, struct fake_call *call, struct writer *reply)

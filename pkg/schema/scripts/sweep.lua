@@ -10,11 +10,11 @@
 --       listed  10 the front-end's reader of formats  11 revision of the shared settings that it runs
 --       with  12 longest lease of any front-end ms
 -- Returns {"ok", revision, now, end of the recovery grace, entries in node:<self>, {due}, {expired
---       nodes}, members in members:<self>, {registrations due}}
+--       nodes}, members in members:<self>, {registrations due}, entries of the partition}
 --      or {"epoch"}, {"link"}, {"lease"} or {"format"}: call hello again
 --      or {"shared", revision}: the shared settings have changed, read them first
 local h = call('HMGET', KEYS[1], 'epoch', 'revision', 'link:' .. ARGV[2], 'hold_until', 'last',
-               'reader', 'shared')
+               'reader', 'shared', 'entries')
 if h[1] ~= ARGV[1] then return {'epoch'} end
 if (tonumber(h[6] or 1) or math.huge) > tonumber(ARGV[10]) then return {'format'} end
 local shared = tonumber(h[7] or 0) or 0
@@ -57,4 +57,4 @@ if now >= recovery_end then
     registered = call('ZRANGEBYSCORE', KEYS[6], '-inf', integer(now - ARGV[9]), 'LIMIT', 0, ARGV[7])
 end
 return {'ok', h[2] or '0', integer(now), integer(recovery_end), call('HLEN', KEYS[4]), due, expired,
-        call('HLEN', KEYS[5]), registered}
+        call('HLEN', KEYS[5]), registered, h[8] or '0'}
