@@ -171,8 +171,9 @@ static unsigned apply_contents(struct map_entry *entry, const struct event *even
 static bool apply_to_entry(struct map_entry *entry, const struct event *event, uint64_t revision,
                            bool is_added)
 {
-    bool is_repeated = entry->revision == revision; /* the snapshot contained it */
+    bool is_repeated = map_entry_revision(entry) == revision; /* the snapshot contained it */
     entry->revision = revision;
+    entry->epochs = entry->view->parts[entry->partition].epochs;
     switch (event->op) {
     case EVENT_ENTRY:
         return apply_contents(entry, event, is_added) != FIELDS_UNCHANGED;
@@ -224,7 +225,7 @@ void view_apply(struct view_part *part, const struct event *event, uint64_t revi
     }
     struct map_entry *entry = map_view_find(part->view, event->id);
     bool is_added = false, is_new = !entry || entry->partial;
-    if (entry && entry->revision > revision) {
+    if (entry && map_entry_revision(entry) > revision) {
         entry->seen = seen;
         apply_older(entry, event);
         return;

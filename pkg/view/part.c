@@ -144,11 +144,6 @@ void part_enter_epoch(struct view_part *part, uint64_t epoch)
     part->epochs++;
     snprintf(part->epoch_text, sizeof part->epoch_text, "%016llx", (unsigned long long)epoch);
     part->revision = part->floor = part->swept = part->known = 0;
-    for (struct map_entry *entry = part->view->entries; entry; entry = entry->hh.next) {
-        if (entry->partition == part->index) {
-            entry->revision = 0;
-        }
-    }
 }
 
 struct view_known part_known(const struct view_part *part)

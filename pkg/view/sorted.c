@@ -11,8 +11,9 @@
 
 #define HOLES_MIN 1024 /* beyond, and when they are most of it, the order is made anew */
 
-static int compare_entry_ids(const void *a, const void *b)
+static int compare_entry_ids(const void *a, const void *b, void *steps)
 {
+    ++*(uint64_t *)steps;
     return bytes_compare(map_entry_id(*(struct map_entry *const *)a),
                          map_entry_id(*(struct map_entry *const *)b));
 }
@@ -20,7 +21,7 @@ static int compare_entry_ids(const void *a, const void *b)
 void sorted_free(struct sorted_entries *sorted)
 {
     free(sorted->entries);
-    *sorted = (struct sorted_entries){.entries = NULL};
+    *sorted = (struct sorted_entries){.steps = sorted->steps};
 }
 
 void sorted_add(struct sorted_entries *sorted, struct map_entry *entry)
@@ -68,6 +69,7 @@ static void collect_entries(struct map_view *view)
     sorted->is_used = true;
     for (struct map_entry *entry = view->entries; entry; entry = entry->hh.next) {
         sorted_add(sorted, entry);
+        sorted->steps++;
     }
 }
 
@@ -78,7 +80,8 @@ static void merge_tail(struct sorted_entries *sorted, size_t first, size_t tail)
     size_t to = first + tail;
     memcpy(moved, sorted->entries + first, tail * sizeof(struct map_entry *));
     while (tail > 0) {
-        if (first > 0 && compare_entry_ids(&sorted->entries[first - 1], &moved[tail - 1]) > 0) {
+        if (first > 0 &&
+            compare_entry_ids(&sorted->entries[first - 1], &moved[tail - 1], &sorted->steps) > 0) {
             sorted->entries[--to] = sorted->entries[--first];
         } else {
             sorted->entries[--to] = moved[--tail];
@@ -97,12 +100,14 @@ size_t sorted_update(struct map_view *view)
     if (sorted->holes == 0 && sorted->sorted == sorted->count) {
         return sorted->count;
     }
+    sorted->steps += sorted->count;
     first = compact_entries(sorted->entries, sorted->sorted);
     tail = compact_entries(sorted->entries + sorted->sorted, sorted->count - sorted->sorted);
     if (tail > 0) {
         memmove(sorted->entries + first, sorted->entries + sorted->sorted,
                 tail * sizeof(struct map_entry *));
-        qsort(sorted->entries + first, tail, sizeof(struct map_entry *), compare_entry_ids);
+        qsort_r(sorted->entries + first, tail, sizeof(struct map_entry *), compare_entry_ids,
+                &sorted->steps);
         merge_tail(sorted, first, tail);
     }
     sorted->sorted = sorted->count = first + tail;

@@ -355,7 +355,8 @@ uint64_t map_entry_version(const struct map_entry *entry)
 
 uint64_t map_entry_revision(const struct map_entry *entry)
 {
-    return entry->revision;
+    const struct view_part *part = &entry->view->parts[entry->partition];
+    return entry->epochs == part->epochs ? entry->revision : 0;
 }
 
 bool map_entry_is_partial(const struct map_entry *entry)

@@ -37,18 +37,20 @@ struct sorted_entries {
     size_t count;               /* all, holes too */
     size_t capacity;
     size_t holes;
-    bool is_used; /* since it was asked for */
+    uint64_t steps; /* comparisons, and entries passed over: what the order has cost so far */
+    bool is_used;   /* since it was asked for */
 };
 
 struct map_entry {
     UT_hash_handle hh;
     struct order_node order;
     struct map_view *view;
-    uint64_t revision; /* at which this is the entry, in its partition's epoch */
+    uint64_t revision; /* at which this is the entry, in the epoch `epochs`: map_entry_revision */
     uint64_t version;
     uint32_t state_len;
     uint32_t fields_len;
-    uint32_t seen; /* the number of the last load that contained it */
+    uint32_t seen;   /* the number of the last load that contained it */
+    uint32_t epochs; /* its partition's, when `revision` was set */
     uint16_t partition;
     uint8_t id_len;
     bool is_new : 1;       /* opened in this iteration */
@@ -122,7 +124,7 @@ struct view_part {
     enum part_epoch_state epoch_state;
     uint64_t epoch;
     char epoch_text[17];
-    unsigned epochs;     /* how many there were */
+    uint32_t epochs;     /* how many there were */
     uint64_t restored;   /* in PART_EPOCH_RESTORED: a revision */
     uint64_t revision;   /* all events up to it have been applied; 0 before the first is known */
     uint64_t floor;      /* events up to it are in the snapshot */
@@ -217,7 +219,8 @@ bool part_is_loading(const struct view_part *part);
 bool part_was_complete(const struct view_part *part);
 /* No event arrives any more: the subscription is lost. */
 void part_lapse(struct view_part *part);
-/* The revisions known so far mean nothing in another epoch. */
+/* The revisions known so far mean nothing in another epoch. Visits no entry: each knows in which
+ * epoch it has its revision. */
 void part_enter_epoch(struct view_part *part, uint64_t epoch);
 /* The snapshot is complete: entries that it did not contain are gone, in a new epoch only after the
  * recovery grace. */

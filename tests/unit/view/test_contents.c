@@ -100,6 +100,124 @@ static void test_the_order_follows_what_opens_and_closes(void **state)
     map_unwatch(&observer.watcher);
 }
 
+/* What it costs to ask for the order now. */
+static uint64_t steps_of_order(struct map_view *view)
+{
+    uint64_t before = view->sorted.steps;
+    size_t count;
+    (void)map_view_sorted(view, &count);
+    assert_int_equal(count, map_view_count(view));
+    return view->sorted.steps - before;
+}
+
+/* Costs of the order of n entries: of the first time, after one change, and of n changes in all. */
+struct order_cost {
+    uint64_t first, one, all;
+};
+
+/* The view is empty before and after. The numbers come in no order. */
+static struct order_cost measure_order(struct world *world, struct map_view *view, unsigned n,
+                                       uint64_t *revision)
+{
+    struct order_cost cost = {0};
+    for (unsigned i = 0; i < n; i++) {
+        toggle_entry(view, i * 7919 % n, ++*revision);
+    }
+    assert_int_equal(map_view_count(view), n);
+    cost.first = steps_of_order(view);
+    assert_int_equal(steps_of_order(view), 0); /* nothing has changed */
+    toggle_entry(view, 0, ++*revision);
+    cost.one = steps_of_order(view);
+    toggle_entry(view, 0, ++*revision);
+    cost.one += steps_of_order(view);
+    for (unsigned i = 0; i < n; i++) {
+        toggle_entry(view, i, ++*revision);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        toggle_entry(view, i * 7919 % n, ++*revision);
+    }
+    cost.all = steps_of_order(view);
+    for (unsigned i = 0; i < n; i++) {
+        toggle_entry(view, i, ++*revision);
+    }
+    assert_int_equal(map_view_count(view), 0);
+    assert_true(steps_of_order(view) <= 3 * (uint64_t)n);
+    loop_iterate(world->loop, 0);
+    return cost;
+}
+
+/* Of twice as many: twice, and what a sort has more by its logarithm. */
+static void expect_linear(uint64_t cost, uint64_t of_half)
+{
+    assert_true(cost > 0 && of_half > 0);
+    assert_true(cost * 10 <= of_half * 23);
+}
+
+static void test_the_order_of_twice_as_many_costs_twice_as_much(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    struct order_cost costs[3];
+    uint64_t revision = 1000;
+    observer_watch(world, &observer, &world->fronts[1]);
+    WAIT_UNTIL(world, map_view_is_live(observer.view));
+    for (unsigned i = 0; i < 3; i++) {
+        sorted_free(&observer.view->sorted);
+        costs[i] = measure_order(world, observer.view, 5000U << i, &revision);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        /* One change costs no sort: a pass or two. */
+        assert_true(costs[i].one <= 5 * (uint64_t)(5000U << i));
+        if (i > 0) {
+            expect_linear(costs[i].first, costs[i - 1].first);
+            expect_linear(costs[i].one, costs[i - 1].one);
+            expect_linear(costs[i].all, costs[i - 1].all);
+        }
+    }
+    map_unwatch(&observer.watcher);
+}
+
+/* Of 20,000 entries none is visited, and each has the revision of an older epoch no more. */
+static void test_a_new_epoch_visits_no_entry(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    const unsigned n = 20000;
+    observer_watch(world, &observer, &world->fronts[1]);
+    WAIT_UNTIL(world, map_view_is_live(observer.view));
+    struct map_view *view = observer.view;
+    struct view_part *part = &view->parts[0];
+    uint64_t epoch = part->epoch;
+    for (unsigned i = 0; i < n; i++) {
+        toggle_entry(view, i, 1000 + i);
+    }
+    struct map_entry *first = map_view_find(view, BYTES_LITERAL("id0"));
+    struct map_entry *last = map_view_find(view, BYTES_LITERAL("id19999"));
+    assert_non_null(first);
+    assert_non_null(last);
+    assert_int_equal(map_entry_revision(last), 1000 + n - 1);
+    part_enter_epoch(part, epoch + 1);
+    for (struct map_entry *entry = view->entries; entry; entry = entry->hh.next) {
+        assert_true(entry->revision >= 1000); /* as it was: only its meaning is another */
+        assert_int_equal(map_entry_revision(entry), 0);
+    }
+    /* Revisions begin anew: a lower one is later than all of the older epoch. */
+    apply(view, EVENT_OPEN, 1, 1, "5 3\nstatenew");
+    toggle_entry(view, 0, 2);
+    assert_null(map_view_find(view, BYTES_LITERAL("id0")));
+    struct event event = {EVENT_UPDATE, BYTES_LITERAL("id19999"), 2, BYTES_LITERAL("5 1\nstatey")};
+    view_apply(part, &event, 3, part->load_number);
+    assert_int_equal(map_entry_revision(last), 3);
+    /* Within the epoch, what is older changes nothing. */
+    event.body = BYTES_LITERAL("5 1\nstatez");
+    view_apply(part, &event, 2, part->load_number);
+    assert_true(bytes_equal(map_entry_state(last), BYTES_LITERAL("y")));
+    /* A further epoch, even the first one again, has its own revisions. */
+    part_enter_epoch(part, epoch);
+    assert_int_equal(map_entry_revision(last), 0);
+    map_unwatch(&observer.watcher);
+}
+
 struct owner_observer {
     struct observer observer;
     unsigned owner_changes;
@@ -175,6 +293,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_sorted_entries_are_in_byte_order),
         TEST(test_the_order_follows_what_opens_and_closes),
+        TEST(test_the_order_of_twice_as_many_costs_twice_as_much),
+        TEST(test_a_new_epoch_visits_no_entry),
         TEST(test_an_update_before_its_snapshot),
         TEST(test_owner_changes_reach_the_watchers_that_want_them),
     };
