@@ -190,6 +190,7 @@ static bool renew_due(struct partition *partition, struct list *waiting, uint64_
 {
     for (size_t renewed = 1; !list_is_empty(waiting); renewed++) {
         struct owned *owned = list_entry(waiting->next, struct owned, link);
+        partition->renewals.visits++;
         if (owned->due_ms > due_ms) {
             break;
         }

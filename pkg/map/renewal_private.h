@@ -17,6 +17,7 @@ struct renewals {
     struct list all;  /* all that were in these lists, when all have to be renewed */
     int64_t ttl;      /* the client.ttl of these lists */
     int64_t clock_ms; /* how far Redis's clock was ahead when these TTLs were set, or less */
+    uint64_t visits;  /* of entries, to find what is due: what all the renewals have cost so far */
 };
 
 void renewal_init(struct renewals *renewals);

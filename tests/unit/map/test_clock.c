@@ -5,7 +5,10 @@
  */
 #include "map/fixture.h"
 
+#include "map/owned_private.h"
+#include "map/renewal_private.h"
 #include "map/sweep_private.h"
+#include "metrics/metrics.h"
 
 #define TTL 600000
 
@@ -350,6 +353,78 @@ static void test_a_write_gets_an_error_at_the_deadline_and_is_kept(void **state)
     map_session_end(&client.session, true);
 }
 
+/* A client with that many entries, each confirmed. Their ids are not those of another count: these
+ * may wait for their clients still. */
+static void connect_with_entries(struct world *world, struct client *client, const char *prefix,
+                                 unsigned count)
+{
+    world->fronts[0].map->running.client_max_ids = 100000;
+    client_connect(client, &world->fronts[0]);
+    for (unsigned i = 0; i < count; i++) {
+        char id[32];
+        snprintf(id, sizeof id, "%s%u-%u", prefix, count, i);
+        client_send_update(client, id, MAP_VERSION_ABSOLUTE, 1, "one");
+        if (i % 500 == 499 || i + 1 == count) {
+            WAIT_UNTIL(world, client->answers == i + 1);
+            assert_int_equal(client->result, MAP_OK);
+        }
+    }
+}
+
+/* Each list is in the order in which its entries are due, though each was only appended. */
+static void expect_lists_in_order(struct partition *partition, unsigned count)
+{
+    unsigned found = 0;
+    for (size_t i = 0; i < RENEWAL_LISTS; i++) {
+        const struct list *all = &partition->renewals.lists[i];
+        uint64_t due_ms = 0;
+        for (const struct list *link = all->next; link != all; link = link->next) {
+            struct owned *owned = list_entry(link, struct owned, link);
+            assert_true(owned->due_ms >= due_ms);
+            due_ms = owned->due_ms;
+            found++;
+        }
+    }
+    assert_int_equal(found, count);
+}
+
+/* The time passes, and that many are renewed: in all, and a little beside, visits find them. */
+static void expect_renewals(struct world *world, uint64_t skip_ms, unsigned due)
+{
+    struct partition *partition = first_partition(&world->fronts[0]);
+    uint64_t visits = partition->renewals.visits;
+    int64_t commands = metrics_get(METRIC_REDIS_COMMANDS);
+    loop_skip(world->loop, skip_ms);
+    WAIT_UNTIL(world, partition->renewals.visits >= visits + due);
+    uint64_t answered = map_contact(world->fronts[0].map).answered_ms;
+    WAIT_UNTIL(world, map_contact(world->fronts[0].map).answered_ms > answered);
+    /* Each look finds one in each list that is not due yet. */
+    assert_true(partition->renewals.visits - visits <= due + 400);
+    commands = metrics_get(METRIC_REDIS_COMMANDS) - commands;
+    assert_true(commands >= due && commands <= due + 400);
+}
+
+/* Twice as many entries cost twice as many visits and commands, and those of clients that have
+ * little time left, which are due sooner, cost none to the others. */
+static void test_renewals_of_twice_as_many_cost_twice_as_much(void **state)
+{
+    struct world *world = *state;
+    struct partition *partition = first_partition(&world->fronts[0]);
+    for (unsigned count = 1000; count <= 4000; count *= 2) {
+        struct client active, quiet;
+        connect_with_entries(world, &active, "a", count / 2);
+        connect_with_entries(world, &quiet, "q", count / 2);
+        quiet.idle_ms = TTL * 7 / 8;
+        expect_renewals(world, TTL / 2 + 500, count);
+        expect_lists_in_order(partition, count);
+        expect_renewals(world, TTL / 8, count / 2);
+        expect_lists_in_order(partition, count);
+        map_session_end(&active.session, true);
+        map_session_end(&quiet.session, true);
+        WAIT_UNTIL(world, !partition->owned);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -362,6 +437,7 @@ int main(void)
         TEST(test_the_end_of_a_hold_is_swept_at_once),
         TEST(test_a_renewal_that_redis_refused_is_tried_again_in_time),
         TEST(test_renewals_that_fail_are_tried_again_within_a_quarter_of_what_is_left),
+        TEST(test_renewals_of_twice_as_many_cost_twice_as_much),
         TEST(test_an_active_client_stays_for_a_day),
         TEST(test_a_write_gets_an_error_at_the_deadline_and_is_kept),
     };
