@@ -348,6 +348,7 @@ static void on_closed(void *arg, enum conn_close_reason reason)
 
 static void displace_reader(struct live *live, struct live_reader *reader)
 {
+    metrics_add(METRIC_LIVE_DISPLACED, 1);
     log_limited(LOG_INFO, &live->displaced_limit, "live_stream_displaced",
                 LOG_STRING("peer", conn_peer_text(reader->conn)));
     stop_reader(reader);
@@ -364,10 +365,7 @@ static bool make_live_room(struct live *live, struct http_request *request)
 {
     const struct admin_settings *settings = live->admin->settings;
     const struct conn *conn = http_request_conn(request);
-    struct live_address address = {0};
-    if (conn) {
-        address = live_address_of(conn);
-    }
+    struct live_address address = conn ? live_address_of(conn) : (struct live_address){0};
     if (settings->address_watchers > 0 &&
         live_shares_count(&live->shares, &address) >= (size_t)settings->address_watchers) {
         admin_respond_error(request, 503,

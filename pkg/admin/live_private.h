@@ -23,8 +23,8 @@ struct live_share {
 };
 struct live_address live_address_of(const struct conn *conn);
 size_t live_shares_count(const struct list *shares, const struct live_address *address);
-/* The stream that makes room for one from that address: the oldest one of the address that has most
- * of them. NULL: none has more than that address would have then. */
+/* The stream that makes room for one from that address: the oldest one of the network (IPv6: /48)
+ * that has most of them, or else of the address. NULL: none has more than that one's would have. */
 struct live_share *live_shares_choose(const struct list *shares,
                                       const struct live_address *newcomer);
 

@@ -1,6 +1,7 @@
 /*
  * live_shares: who has the live streams. When there are as many as web.max_watchers, a stream from
- * another address takes the place of the oldest one of the address that has most of them.
+ * another address takes the place of the oldest one of the network (IPv6: /48) that has most of
+ * them; when none has more than the newcomer's, of the address.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -40,29 +41,74 @@ size_t live_shares_count(const struct list *shares, const struct live_address *a
     return count;
 }
 
-struct live_share *live_shares_choose(const struct list *shares,
-                                      const struct live_address *newcomer)
+#define NETWORK_BYTES 6 /* of an IPv6 address: /48 */
+
+static bool is_same_network(const struct live_address *a, const struct live_address *b)
 {
-    size_t count = 0, most = live_shares_count(shares, newcomer) + 1;
-    struct live_share **sorted, *chosen = NULL;
-    LIST_FOREACH (node, shares) {
-        count++;
+    return a->family == b->family &&
+           memcmp(a->ip, b->ip, a->family == ADDRESS_IPV4 ? 4 : NETWORK_BYTES) == 0;
+}
+
+static bool is_same_address(const struct live_address *a, const struct live_address *b)
+{
+    return compare_addresses(a, b) == 0;
+}
+
+/* A stream of the group that has most of them; NULL: none has more than the newcomer's would have.
+ * sorted: groups are contiguous, and of one address the oldest stream comes first. */
+static struct live_share *
+choose_group(struct live_share *const *sorted, size_t count, const struct live_address *newcomer,
+             bool (*is_same)(const struct live_address *a, const struct live_address *b))
+{
+    struct live_share *chosen = NULL;
+    size_t most = 1;
+    for (size_t i = 0; i < count; i++) {
+        most += is_same(&sorted[i]->address, newcomer);
     }
-    sorted = mem_zalloc(count + 1, sizeof *sorted);
-    count = 0;
-    LIST_FOREACH (node, shares) {
-        sorted[count++] = list_entry(node, struct live_share, link);
-    }
-    qsort(sorted, count, sizeof *sorted, compare_shares);
     for (size_t first = 0, end; first < count; first = end) {
         for (end = first + 1;
-             end < count && compare_addresses(&sorted[first]->address, &sorted[end]->address) == 0;
-             end++) {
+             end < count && is_same(&sorted[first]->address, &sorted[end]->address); end++) {
         }
         if (end - first > most) {
             most = end - first;
             chosen = sorted[first];
         }
+    }
+    return chosen;
+}
+
+/* The oldest one of the same network. */
+static struct live_share *oldest_of_network(struct live_share *const *sorted, size_t count,
+                                            struct live_share *of)
+{
+    struct live_share *oldest = of;
+    for (size_t i = 0; i < count; i++) {
+        if (is_same_network(&sorted[i]->address, &of->address) &&
+            sorted[i]->number < oldest->number) {
+            oldest = sorted[i];
+        }
+    }
+    return oldest;
+}
+
+struct live_share *live_shares_choose(const struct list *shares,
+                                      const struct live_address *newcomer)
+{
+    size_t count = 0;
+    LIST_FOREACH (node, shares) {
+        count++;
+    }
+    struct live_share **sorted = mem_zalloc(count + 1, sizeof *sorted), *chosen;
+    count = 0;
+    LIST_FOREACH (node, shares) {
+        sorted[count++] = list_entry(node, struct live_share, link);
+    }
+    qsort(sorted, count, sizeof *sorted, compare_shares);
+    chosen = choose_group(sorted, count, newcomer, is_same_network);
+    if (chosen) {
+        chosen = oldest_of_network(sorted, count, chosen);
+    } else {
+        chosen = choose_group(sorted, count, newcomer, is_same_address);
     }
     free(sorted);
     return chosen;

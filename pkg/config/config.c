@@ -108,6 +108,12 @@ bool config_is_given(const struct config *config, const char *key)
     return slot != NULL && slot->source != SOURCE_DEFAULT;
 }
 
+bool config_is_option(const struct config *config, const char *key)
+{
+    const struct config_slot *slot = slot_of(config, key);
+    return slot && slot->is_option;
+}
+
 const struct config_rename *config_renamed(const struct config *config, size_t index)
 {
     for (size_t i = 0; i < config->count; i++) {
@@ -126,9 +132,13 @@ void config_note_option(struct config *config, const struct config_module *modul
     for (size_t i = 0; i < config->count; i++) {
         struct config_slot *slot = &config->slots[i];
 
-        if (slot->rename && config_find_setting(module, slot->setting->key) &&
-            key_match_option(slot->setting, slot->setting->key, option) == KEY_NO_MATCH &&
-            key_match_option(slot->setting, slot->rename->former, option) != KEY_NO_MATCH) {
+        if (!config_find_setting(module, slot->setting->key)) {
+            continue;
+        }
+        if (key_match_option(slot->setting, slot->setting->key, option) != KEY_NO_MATCH) {
+            slot->is_option = true;
+        } else if (slot->rename &&
+                   key_match_option(slot->setting, slot->rename->former, option) != KEY_NO_MATCH) {
             slot->is_former_option = true;
         }
     }

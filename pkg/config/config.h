@@ -112,10 +112,13 @@ char *config_value_set(const struct config_setting *setting, void *values, const
     __attribute__((warn_unused_result));
 /* Whether the file, the environment or a flag sets it. */
 bool config_is_given(const struct config *config, const char *key);
+/* Whether the options of a listener set it, as config_note_option was called. */
+bool config_is_option(const struct config *config, const char *key);
 /* The index-th setting that is given by its former name; NULL after the last. The caller warns the
  * user. */
 const struct config_rename *config_renamed(const struct config *config, size_t index);
-/* Records that a listener's option is given by its former name, for config_renamed. */
+/* Records that a listener's option is given, for config_is_option, and whether by its former name,
+ * for config_renamed. */
 void config_note_option(struct config *config, const struct config_module *module,
                         const char *option);
 /* The module's rename of that former name; NULL when it has none. */

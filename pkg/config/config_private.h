@@ -14,6 +14,7 @@ struct config_slot {
     enum config_source source;
     char *standard;                         /* config_set_default; NULL: the setting's own */
     bool is_former_given, is_former_option; /* the former name: in a load, as a listener's option */
+    bool is_option;                         /* a listener's option */
 };
 
 struct config {

@@ -116,7 +116,8 @@ void configuration_warn_renamed(const struct configuration *configuration)
 {
     const struct config_rename *rename;
     for (size_t i = 0; i < sizeof obsolete / sizeof *obsolete; i++) {
-        if (config_is_given(configuration->config, obsolete[i].former)) {
+        if (config_is_given(configuration->config, obsolete[i].former) ||
+            config_is_option(configuration->config, obsolete[i].former)) {
             log_warn("setting_obsolete", LOG_STRING("key", obsolete[i].former),
                      LOG_STRING("instead", obsolete[i].key));
         }

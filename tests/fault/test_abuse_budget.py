@@ -129,6 +129,9 @@ def test_limits_of_the_former_kind_are_accepted_and_reported(t):
     lines = "".join(frontend.log_lines("setting_obsolete"))
     assert "key=tracker.address_rate instead=budget.address_rate" in lines, lines
     assert "key=tracker.address_burst instead=budget.address_burst" in lines, lines
+    option = t.frontend(t.redis(), listen=("tracker=127.0.0.1:0,address_rate=7",))
+    lines = "".join(option.log_lines("setting_obsolete"))
+    assert "key=tracker.address_rate instead=budget.address_rate" in lines, lines
 
 
 def units_of(frontend, load):

@@ -135,6 +135,7 @@ def test_live_streams_of_one_address(t):
     mine[3].read(5)
     assert " 503 " in mine[3].head[:16], mine[3].head
     assert len(frontend.log_lines("live_stream_displaced")) == 2
+    assert frontend.metrics()["tracker_live_displaced_total"] == 2
     assert json.loads(frontend.http("/api/v1/stats")[2])["watchers"] == 6
     # The attacker's oldest ones have ended, the others go on.
     for stream in streams[:2]:
@@ -147,3 +148,31 @@ def test_live_streams_of_one_address(t):
     except TimeoutError:
         pass
     assert not any(stream.ended for stream in mine[:3])
+
+
+def test_live_streams_of_one_ipv6_network(t):
+    """Each is from another /64; the newcomer takes the place of its oldest one, not of who has two."""
+    frontend = t.frontend(t.redis(), listen=("web=127.0.0.1:0", "web=127.0.0.1:0,proxy=true"),
+                          settings={"web.max_watchers": "6"})
+
+    def open_stream(source):
+        connection = socket.create_connection(frontend.address("web", 1), timeout=20)
+        t.stack.callback(connection.close)
+        connection.sendall(f"PROXY TCP6 {source} 2001:db8::ff 40000 80\r\n".encode() +
+                           b"GET /api/v1/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert connection.recv(1 << 16)[9:12] == b"200"
+        return connection
+    attackers = [open_stream(f"2001:db8:1:{number}::1") for number in range(4)]
+    other = [open_stream("2001:db8:2::1") for _ in range(2)]
+    open_stream("2001:db8:3::1")
+    while attackers[0].recv(1 << 16):
+        pass
+    assert frontend.metrics()["tracker_live_displaced_total"] == 1
+    assert json.loads(frontend.http("/api/v1/stats")[2])["watchers"] == 6
+    for stream in [*attackers[1:], *other]:
+        stream.setblocking(False)
+        try:
+            while True:
+                assert stream.recv(1 << 16), "it goes on"
+        except BlockingIOError:
+            pass
