@@ -18,7 +18,7 @@
 #define UNIT_BYTES     1024
 #define READS_PER_UNIT 8
 
-#define TICK_MS 10
+#define TICK_MS        10
 
 static void throttle_session(struct tracker_session *session)
 {
