@@ -294,6 +294,26 @@ def test_what_lists_cost(t):
     assert units_of(frontend, change) == 1 + 10 // 2
 
 
+def test_what_the_whole_map_costs(t):
+    """Clients in full mode get it at each tick that has news: whoever causes the first of them pays for it."""
+    frontend = t.frontend(t.redis(), listen=LISTEN, settings={"sync.tick": "500ms"})
+    clients = [t.connect(frontend, Sync, kind="sync") for _ in range(30)]
+
+    def wait_all(value, count):
+        for client in clients:
+            client.wait(lambda client=client: [one.get("value") for one in client.map.values()].count(value) == count)
+
+    def change():
+        clients[0].set(value="changed")
+        wait_all("changed", 1)
+
+    for client in clients:
+        client.set(value="x" * 1000)
+    wait_all("x" * 1000, 30)
+    # A message, an operation, the clients, and the whole map: 30 KiB for each of 30.
+    assert units_of(frontend, change) >= 2 + 30 // 2 + 25
+
+
 def test_what_bytes_without_a_message_cost(t):
     """Blank lines of the lobby, and a client's answers to pushes: each KiB, and each read."""
     frontend = t.frontend(t.redis(), listen=(*LISTEN, *LOBBY), settings={"lobby.password": PASSWORD})

@@ -6,7 +6,10 @@
 
 #include "protocol/sync/members.h"
 
-#define NAMES_MAX 8192 /* bytes of one entry's names; beyond that all of it is sent */
+/* Bytes of one entry's names, and of all that are kept for a client; beyond that all of an entry is
+ * sent. */
+#define NAMES_MAX     8192
+#define ALL_NAMES_MAX 65536
 
 struct sync_missed *sync_missed_create(bool collects_names)
 {
@@ -15,10 +18,16 @@ struct sync_missed *sync_missed_create(bool collects_names)
     return missed;
 }
 
+static void forget_missed_names(struct sync_missed *missed, struct sync_missed_entry *entry)
+{
+    missed->names_size -= entry->names.len;
+    writer_free(&entry->names);
+}
+
 static void forget_missed_entry(struct sync_missed *missed, struct sync_missed_entry *entry)
 {
     HASH_DEL(missed->entries, entry);
-    writer_free(&entry->names);
+    forget_missed_names(missed, entry);
     free(entry);
 }
 
@@ -68,10 +77,10 @@ static const struct sync_item *find_missed_item(const struct sync_cache *cache, 
     return item;
 }
 
-static void mark_missed_new(struct sync_missed_entry *entry)
+static void mark_missed_new(struct sync_missed *missed, struct sync_missed_entry *entry)
 {
     entry->is_new = true;
-    writer_free(&entry->names);
+    forget_missed_names(missed, entry);
 }
 
 /* What is opened for others may be known to this client: from before, or as it has just joined. */
@@ -83,7 +92,7 @@ static void add_opened(struct sync_missed *missed, const struct sync_cache *cach
     struct sync_missed_entry *entry = find_or_add_missed(missed, id, is_known);
     entry->is_there = true;
     if (item && item->unseen) {
-        mark_missed_new(entry); /* whether it is known is uncertain */
+        mark_missed_new(missed, entry); /* whether it is known is uncertain */
     }
 }
 
@@ -95,7 +104,7 @@ static void add_closed(struct sync_missed *missed, struct bytes id)
         return;
     }
     entry->is_there = false;
-    mark_missed_new(entry);
+    mark_missed_new(missed, entry);
 }
 
 static void add_properties(struct sync_missed *missed, const struct sync_cache *cache,
@@ -107,9 +116,11 @@ static void add_properties(struct sync_missed *missed, const struct sync_cache *
     if (!missed->collects_names || !entry->is_known || entry->is_new || !item) {
         return;
     }
+    missed->names_size -= entry->names.len;
     sync_names_add(&entry->names, writer_bytes_written(&item->names));
-    if (entry->names.len > NAMES_MAX) {
-        mark_missed_new(entry);
+    missed->names_size += entry->names.len;
+    if (entry->names.len > NAMES_MAX || missed->names_size > ALL_NAMES_MAX) {
+        mark_missed_new(missed, entry);
     }
 }
 

@@ -2,7 +2,8 @@
  * sync_missed: what a client has not been sent because of its backlog, joined: of each entry
  * whether the client knows it, and which of its properties changed. An entry that opened and closed
  * meanwhile leaves nothing; one that closed and opened again, or that changed in too many
- * properties to remember their names, is sent as closed and opened.
+ * properties to remember their names, is sent as closed and opened; so are those whose names would
+ * be too much for one client, together with the others'.
  */
 #ifndef PROTOCOL_SYNC_MISSED_H
 #define PROTOCOL_SYNC_MISSED_H
@@ -22,6 +23,7 @@ struct sync_missed_entry {
 
 struct sync_missed {
     struct sync_missed_entry *entries;
+    size_t names_size; /* of all entries */
     bool collects_names;
 };
 

@@ -88,7 +88,8 @@ static void fit_packet(const struct sync_session *session, struct sync_packet *p
     free(properties);
 }
 
-/* All changes until a tick are sent in one frame: the first of them pays for it. */
+/* All changes until a tick are sent in one frame: the first of them pays for it, and for the whole
+ * map, which members in full mode get with it. */
 static void charge_for_members(struct sync_session *session, size_t len)
 {
     struct sync_subscribers *subscribers = session->port->subscribers;
@@ -97,6 +98,8 @@ static void charge_for_members(struct sync_session *session, size_t len)
     uint32_t most = conn_max_charge(conn);
     if (!subscribers->is_tick_paid) {
         units += subscribers->member_count / MEMBERS_PER_UNIT;
+        units += (uint64_t)(subscribers->member_count - subscribers->deltas) *
+                 subscribers->rest_len / BYTES_PER_UNIT;
         subscribers->is_tick_paid = true;
     }
     conn_charge(conn, units < most ? (uint32_t)units : most);

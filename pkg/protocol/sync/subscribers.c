@@ -305,6 +305,7 @@ static void admit_ready(struct sync_subscribers *subscribers)
     }
     forget_rest(subscribers);
     subscribers->rest = rest;
+    subscribers->rest_len = rest->len;
     if (sync_cache_has_news(&subscribers->cache)) {
         start_tick(subscribers);
     }
@@ -356,6 +357,7 @@ static struct frame *rest_frame_of(struct sync_subscribers *subscribers)
     if (!subscribers->rest) {
         read_cache(subscribers);
         subscribers->rest = sync_frame_rest(subscribers);
+        subscribers->rest_len = subscribers->rest->len;
     }
     return subscribers->rest;
 }

@@ -53,6 +53,7 @@ struct sync_subscribers {
     size_t deltas; /* members in delta mode */
     struct sync_cache cache;
     struct frame *rest;       /* of the whole map's metadata; NULL: not as it is now */
+    size_t rest_len;          /* of the last one */
     struct loop_timer *tick;  /* runs while there is news */
     bool is_tick_paid;        /* a change since the last one was charged what it sends */
     struct loop_task admit;   /* those that are READY */

@@ -424,6 +424,58 @@ static void test_missed_too_many_names(void **state)
     check_missed(map, &missed, "+a -a *a ", "a={\"last\":1};");
 }
 
+#define MANY      100
+#define NAME_SIZE 4000
+
+/* One property, whose name is long and whose value changes. */
+static bool read_long_name(void *arg, struct bytes id, struct writer *to)
+{
+    const int *value = arg;
+    writer_string(to, "{\"");
+    memset(writer_reserve(to, NAME_SIZE), 'n', NAME_SIZE);
+    writer_format(to, "\":%d}", *value);
+    return true;
+}
+
+static void note_many(struct sync_cache *cache, int value)
+{
+    for (int i = 0; i < MANY; i++) {
+        char id[8];
+        snprintf(id, sizeof id, "%d", i);
+        sync_cache_note(cache, bytes_from_string(id), value == 0);
+    }
+    sync_cache_read(cache, read_long_name, &value);
+}
+
+/* The names of all its entries together are bounded; those beyond are sent whole. */
+static void names_missed_by_one_client_are_bounded(void **state)
+{
+    struct sync_missed *missed = sync_missed_create(true);
+    struct sync_missed_entry *entry;
+    struct sync_cache cache;
+    struct sync_news news;
+    size_t size = 0, whole = 0;
+    sync_cache_init(&cache);
+    cache.collects_names = true;
+    note_many(&cache, 0);
+    sync_cache_settle(&cache);
+    for (int value = 1; value <= 3; value++) {
+        note_many(&cache, value);
+        sync_cache_collect(&cache, &news);
+        sync_missed_add(missed, &cache, &news, false);
+        sync_news_free(&news);
+        sync_cache_settle(&cache);
+    }
+    for (entry = missed->entries; entry; entry = entry->hh.next) {
+        size += entry->names.len;
+        whole += entry->is_new;
+    }
+    assert_in_range(size, NAME_SIZE, 65536);
+    assert_in_range(whole, MANY - 65536 / NAME_SIZE, MANY - 1);
+    sync_missed_destroy(&missed);
+    sync_cache_clear(&cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -442,6 +494,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_was_never_read_closes_silently, create, destroy),
         cmocka_unit_test_setup_teardown(test_gone_when_a_newcomer_came, create, destroy),
         cmocka_unit_test_setup_teardown(test_missed_too_many_names, create, destroy),
+        cmocka_unit_test(names_missed_by_one_client_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
