@@ -123,9 +123,8 @@ static enum follower_state send_live_chunk(struct follower *follower)
 {
     struct live_reader *reader = live_reader_of(follower);
     struct live_place *place = follower->place;
-    struct admin *admin = reader->space->admin;
-    struct writer *scratch = &admin->live->scratch;
-    const size_t limit = (size_t)admin->settings->chunk;
+    struct writer *scratch = &reader->space->admin->live->scratch;
+    const size_t limit = (size_t)reader->space->admin->settings->chunk;
     struct live_entries events = live_entries_begin(scratch, reader->space, reader->form);
     struct map_entry *entry = NULL;
     if (place->cursor.lost) {
@@ -147,6 +146,7 @@ static enum follower_state send_live_chunk(struct follower *follower)
     }
     bool is_end = !entry && scratch->len < limit;
     send_live_text(reader, scratch);
+    conn_charge(reader->conn, (uint32_t)(scratch->len / 1024));
     if (!is_end) {
         return FOLLOWER_CATCHING_UP;
     }

@@ -236,6 +236,7 @@ void conn_charge(struct conn *conn, uint32_t units)
     struct bucket *bucket = bucket_of_conn(conn);
     uint64_t wait_us;
     metrics_add(METRIC_BUDGET_UNITS, units);
+    net->charged += units;
     bucket_charge(bucket, (uint32_t)settings->rate, units, now_us);
     bucket_forgive(bucket, (uint32_t)settings->rate, (uint32_t)settings->burst, BUDGET_WAIT_MAX_US,
                    now_us);

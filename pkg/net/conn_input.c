@@ -174,6 +174,15 @@ static bool is_input_too_large(const struct conn *conn)
     return conn->input != NULL && conn->input->len > (uint64_t)limit && conn_may_read(conn);
 }
 
+/* Input that is part of no message is not free either: each KiB that was consumed is at least a
+ * unit. What is part of a message under way is charged with that message. */
+static void charge_consumed(struct conn *conn, size_t used, uint64_t charged)
+{
+    if (conn->state == CONN_OPEN && !(conn->flags & CONN_UNDER_WAY) && used / 1024 > charged) {
+        conn_charge(conn, (uint32_t)(used / 1024 - charged));
+    }
+}
+
 /* Presents the bytes, which lie in the net's buffer or in own, and keeps the rest. */
 static void present_bytes(struct conn *conn, struct input *own, struct bytes bytes)
 {
@@ -183,8 +192,10 @@ static void present_bytes(struct conn *conn, struct input *own, struct bytes byt
     while (handed_over && bytes.len > 0 && conn_may_read(conn)) {
         const struct conn_handler *handler = conn->handler;
         void *arg = conn->arg;
+        uint64_t charged = net->charged;
         size_t used = handler->received(arg, bytes);
         assert(used <= bytes.len);
+        charge_consumed(conn, used, net->charged - charged);
         bytes.data += used;
         bytes.len -= used;
         if (used > 0 && !conn_framing(conn)) {

@@ -166,6 +166,7 @@ struct net {
     uint64_t count;          /* descriptors of connections */
     uint64_t room;           /* how many there may be, as others need descriptors too */
     struct conn *presenting; /* whose `received` is being called, or NULL */
+    uint64_t charged;        /* units, to all connections */
     struct list listeners;
     struct list dirty;   /* conns with output to be sent, in this iteration if it has time */
     struct list resumed; /* inputs to be presented again, or whose connections are deferred */

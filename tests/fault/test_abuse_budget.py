@@ -242,6 +242,56 @@ def test_what_handshakes_cost(t):
     assert units_of(frontend, log_in) == 1 + 2
 
 
+def send_and_end(connection, data):
+    """Returns when all of it has been read."""
+    connection.sendall(data)
+    connection.shutdown(socket.SHUT_WR)
+    while connection.recv(1 << 16):
+        pass
+    connection.close()
+
+
+def test_what_bytes_of_no_message_cost(t):
+    """Blank lines, acknowledgements, and what a live stream is sent: each KiB a unit, so that they are not free."""
+    frontend = t.frontend(t.redis(), listen=(*LISTEN, "lobby-clients=127.0.0.1:0"))
+    cases = [("tracker", packets.versioned.open(b"x"), b"\x01"), ("lobby-clients", b'{"type":"login"}\n', b"\n"),
+             ("web", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", b"\r\n"),
+             ("web", b"GET /api/v1/live HTTP/1.1\r\nHost: localhost\r\n\r\n", b"x")]
+    for kind, begin, rest in cases:
+        connection = connect(frontend.address(kind))
+        connection.sendall(begin)
+        assert connection.recv(1)
+        cost = units_of(frontend, lambda connection=connection, rest=rest: send_and_end(connection, rest * ((4 << 20) // len(rest))))
+        assert 4096 * 3 // 4 <= cost <= 4096 * 5 // 4, f"{kind}: {cost} units for 4,096 KiB"
+
+
+def test_what_a_whole_map_costs(t):
+    """Each 4 KiB that a client of the Tracker protocol receives after Open, and each KiB for a live stream."""
+    frontend = t.frontend(t.redis(), listen=LISTEN, settings={"client.max_ids": 1000})
+    writer = t.connect(frontend, Versioned)
+    for _ in range(1000):
+        writer.open(b"s" * 200)
+    reader, stream = connect(frontend.address("tracker")), connect(frontend.address("web"))
+    sizes = [0, 0]
+
+    def open_reader():
+        reader.sendall(packets.versioned.open(b"x"))
+        while sizes[0] < 1000 * 210:
+            sizes[0] += len(reader.recv(1 << 16))
+
+    def follow():
+        last = b""
+        stream.sendall(b"GET /api/v1/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        while b"event: live\n" not in last:
+            data = stream.recv(1 << 16)
+            last = last[-20:] + data
+            sizes[1] += len(data)
+    cost = units_of(frontend, open_reader)
+    assert sizes[0] // 4096 - 8 <= cost <= sizes[0] // 4096 + 8, (cost, sizes)
+    cost = units_of(frontend, follow)
+    assert sizes[1] // 1024 - 16 <= cost <= sizes[1] // 1024 + 8, (cost, sizes)
+
+
 def test_what_lists_cost(t):
     frontend = t.frontend(t.redis(), listen=(*LISTEN, *LOBBY), settings={
         "lobby.password": PASSWORD, "lobby.verify": "off", "lobby.max_per_ip": 0, "client.max_ids": 1000})

@@ -13,9 +13,10 @@
 #include "metrics/metrics.h"
 #include "protocol/tracker/tracker_private.h"
 
-#define LATER_MAX_MS 1000
-#define LATER_MIN_MS 50
-#define SHARED_MAX   65536 /* a map of at most so many bytes is encoded once for all its readers */
+#define LATER_MAX_MS       1000
+#define LATER_MIN_MS       50
+#define SHARED_MAX         65536 /* a map of at most so many bytes is encoded once for all its readers */
+#define WHOLE_MAP_PER_UNIT 4096
 
 static struct tracker_session *tracker_session_of(const struct follower *follower)
 {
@@ -67,6 +68,12 @@ static uint8_t next_version(struct tracker_subscribers *subscribers,
         subscribers->maps++;
     } while (session->has_map_version && session->map_version == (uint8_t)subscribers->maps);
     return (uint8_t)subscribers->maps;
+}
+
+/* The whole map, or a part of it, that the reader is sent. */
+static void charge_whole_map(const struct tracker_session *session, size_t len)
+{
+    conn_charge(session->conn, (uint32_t)(len / WHOLE_MAP_PER_UNIT));
 }
 
 /* The whole map in one frame, encoded again when it has changed or the reader had this version. */
@@ -141,7 +148,9 @@ static enum follower_state send_whole_map(struct follower *follower)
     session->closes_seen = subscribers->closes;
     session->whole_map_ms = (uint32_t)tracker_now_ms(session);
     if (is_small(view)) {
-        conn_send_frame(session->conn, shared_map(subscribers, session));
+        struct frame *frame = shared_map(subscribers, session);
+        conn_send_frame(session->conn, frame);
+        charge_whole_map(session, frame->len);
         session->map_version = subscribers->all_version;
         session->has_map_version = true;
         return FOLLOWER_CURRENT;
@@ -189,6 +198,7 @@ static enum follower_state send_push_chunk(struct follower *follower)
         struct frame *frame = frame_create(writer_bytes_written(scratch));
         conn_send_frame(session->conn, frame);
         frame_unref(&frame);
+        charge_whole_map(session, scratch->len);
     }
     if (!is_end) {
         return FOLLOWER_CATCHING_UP;
