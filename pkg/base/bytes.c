@@ -132,6 +132,18 @@ uint64_t bytes_decimal(struct bytes text)
     return number;
 }
 
+size_t bytes_write_decimal(uint8_t *to, uint64_t number)
+{
+    uint8_t digits[BYTES_DECIMAL_MAX];
+    size_t first = sizeof digits;
+    do {
+        digits[--first] = (uint8_t)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    memcpy(to, digits + first, sizeof digits - first);
+    return sizeof digits - first;
+}
+
 struct cursor cursor_over(struct bytes bytes)
 {
     struct cursor cursor = {.at = bytes.data};

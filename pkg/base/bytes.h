@@ -29,6 +29,10 @@ bool bytes_is_utf8(struct bytes bytes);
 struct bytes bytes_next_word(struct bytes *text);
 /* The number that the text begins with: at most 19 decimal digits; 0 when there is none. */
 uint64_t bytes_decimal(struct bytes text);
+/* Writes the number, without a NUL: at most BYTES_DECIMAL_MAX digits. Returns how many. A tenth of
+ * what snprintf takes. */
+#define BYTES_DECIMAL_MAX 20
+size_t bytes_write_decimal(uint8_t *to, uint64_t number);
 
 /* Reads from a borrowed range. What it returns borrows from the same range. */
 struct cursor {

@@ -9,7 +9,7 @@
  */
 #include "map/batch_private.h"
 
-#include <stdio.h>
+#include <assert.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -37,7 +37,7 @@ static struct redis_script apply_script = {.name = "apply", .source = script_app
 #define OPERATION_ARGUMENTS 14 /* and those of its fields */
 /* Text made for an operation besides its keys: three numbers, and a rule. */
 #define OPERATION_TEXT 192
-#define LIMITS_TEXT    128
+#define LIMITS_TEXT    126
 
 struct batch {
     struct partition *partition;
@@ -53,13 +53,24 @@ struct batch {
 static struct bytes limits_text(struct scratch *scratch, const struct partition *partition)
 {
     const struct map_settings *settings = partition->map->settings;
-    uint64_t most = partition_share_of(partition, settings->max_entries);
-    char text[LIMITS_TEXT];
-    int len = snprintf(text, sizeof text, "%lld %lld %llu %lld %d %lld",
-                       (long long)settings->client_ttl, (long long)settings->client_grace,
-                       (unsigned long long)most, (long long)settings->offline_delay,
-                       map_is_full(partition->map), (long long)settings->presence_max_devices);
-    return scratch_join(scratch, "", "", (struct bytes){(uint8_t *)text, (size_t)len});
+    const uint64_t limits[] = {
+        (uint64_t)settings->client_ttl,
+        (uint64_t)settings->client_grace,
+        partition_share_of(partition, settings->max_entries),
+        (uint64_t)settings->offline_delay,
+        map_is_full(partition->map),
+        (uint64_t)settings->presence_max_devices,
+    };
+    uint8_t text[sizeof limits / sizeof *limits * (BYTES_DECIMAL_MAX + 1)];
+    size_t len = 0;
+    static_assert(sizeof text <= LIMITS_TEXT, "they have room");
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        if (i > 0) {
+            text[len++] = ' ';
+        }
+        len += bytes_write_decimal(text + len, limits[i]);
+    }
+    return scratch_join(scratch, "", "", (struct bytes){text, len});
 }
 
 static void add_fixed(struct arguments *to, struct partition *partition)

@@ -5,7 +5,6 @@
 #include "map/encode_private.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,9 +42,9 @@ struct bytes scratch_join(struct scratch *scratch, const char *a, const char *b,
 
 struct bytes scratch_number(struct scratch *scratch, const char *before, uint64_t number)
 {
-    char text[24];
-    int len = snprintf(text, sizeof text, "%llu", (unsigned long long)number);
-    return scratch_join(scratch, before, "", (struct bytes){(uint8_t *)text, (size_t)len});
+    uint8_t text[BYTES_DECIMAL_MAX];
+    size_t len = bytes_write_decimal(text, number);
+    return scratch_join(scratch, before, "", (struct bytes){text, len});
 }
 
 void arguments_add_key(struct arguments *to, struct bytes key)

@@ -21,14 +21,8 @@ static size_t digits(size_t number)
 /* mark, number, CR LF */
 static uint8_t *format_head(uint8_t *to, char mark, size_t number)
 {
-    size_t n = digits(number);
-
     *to++ = (uint8_t)mark;
-    for (size_t i = n; i > 0; i--) {
-        to[i - 1] = (uint8_t)('0' + number % 10);
-        number /= 10;
-    }
-    to += n;
+    to += bytes_write_decimal(to, number);
     *to++ = '\r';
     *to++ = '\n';
     return to;

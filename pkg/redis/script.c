@@ -9,7 +9,6 @@
  */
 #include "redis/link_private.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -198,7 +197,7 @@ void redis_eval(struct redis_link *link, struct redis_script *script, redis_call
 {
     struct bytes *all;
     struct redis_call *call;
-    char number[24];
+    uint8_t number[BYTES_DECIMAL_MAX];
 
     if (!redis_link_is_up(link)) {
         if (callback) {
@@ -209,11 +208,10 @@ void redis_eval(struct redis_link *link, struct redis_script *script, redis_call
     if (script->sha1[0] == '\0') {
         prepare_script(script);
     }
-    (void)snprintf(number, sizeof number, "%zu", keys);
     all = mem_alloc((count + 3) * sizeof *all);
     all[0] = BYTES_LITERAL("EVALSHA");
     all[1] = bytes_from_string(script->sha1);
-    all[2] = bytes_from_string(number);
+    all[2] = (struct bytes){number, bytes_write_decimal(number, keys)};
     if (count > 0) {
         memcpy(all + 3, args, count * sizeof *all);
     }

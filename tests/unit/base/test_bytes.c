@@ -334,6 +334,23 @@ static void words_are_taken_one_by_one(void **state)
     assert_int_equal(text.len, 0);
 }
 
+static void a_number_is_written_in_digits(void **state)
+{
+    static const struct {
+        uint64_t number;
+        const char *text;
+    } written[] = {{0, "0"},
+                   {9, "9"},
+                   {10, "10"},
+                   {1234567890, "1234567890"},
+                   {UINT64_MAX, "18446744073709551615"}};
+    for (size_t i = 0; i < sizeof written / sizeof *written; i++) {
+        uint8_t text[BYTES_DECIMAL_MAX];
+        size_t len = bytes_write_decimal(text, written[i].number);
+        assert_true(bytes_equal((struct bytes){text, len}, bytes_from_string(written[i].text)));
+    }
+}
+
 static void leading_digits_are_a_number(void **state)
 {
     assert_int_equal(bytes_decimal(BYTES_LITERAL("")), 0);
@@ -351,6 +368,7 @@ int main(void)
         cmocka_unit_test(utf8_is_judged),
         cmocka_unit_test(words_are_taken_one_by_one),
         cmocka_unit_test(leading_digits_are_a_number),
+        cmocka_unit_test(a_number_is_written_in_digits),
         cmocka_unit_test(cursor_reads_whole_and_fails_when_cut),
         cmocka_unit_test(cursor_does_nothing_after_a_failure),
         cmocka_unit_test(cursor_over_nothing),
