@@ -26,6 +26,8 @@ static struct map_entry *add_entry(struct view_part *part, struct bytes id)
     entry->order.kind = ORDER_ENTRY;
     entry->is_new = true;
     list_init(&entry->order.link);
+    list_init(&entry->in_part);
+    list_append(&part->seen, &entry->in_part);
     HASH_ADD_KEYPTR(hh, view->entries, entry->id, entry->id_len, entry);
     view->size += id.len;
     sorted_add(&view->sorted, entry);
@@ -226,7 +228,7 @@ void view_apply(struct view_part *part, const struct event *event, uint64_t revi
     struct map_entry *entry = map_view_find(part->view, event->id);
     bool is_added = false, is_new = !entry || entry->partial;
     if (entry && map_entry_revision(entry) > revision) {
-        entry->seen = seen;
+        part_mark_seen(part, entry, seen);
         apply_older(entry, event);
         return;
     }
@@ -247,7 +249,7 @@ void view_apply(struct view_part *part, const struct event *event, uint64_t revi
     if (!entry) {
         return;
     }
-    entry->seen = seen;
+    part_mark_seen(part, entry, seen);
     if (apply_to_entry(entry, event, revision, is_added)) {
         report_change(entry, event->op, event->body, is_new);
     }

@@ -31,7 +31,9 @@ struct view_load {
     struct bytes *nodes;
     size_t node_count, node_next;
     bool deadlines_done;
-    bool scanned; /* all of it, registrations too */
+    bool scanned;         /* all of it, registrations too */
+    bool may_be_restored; /* what the snapshot does not contain; known when it is complete */
+    struct loop_job compare;
 };
 
 static void scan_next(struct view_load *load);
@@ -66,6 +68,7 @@ void load_stop(struct view_part *part)
     }
     part->load = NULL;
     load->part = NULL;
+    loop_job_stop(part->view->source.loop, &load->compare);
     release_load(load);
 }
 
@@ -84,13 +87,30 @@ static void fail_load_malformed(struct view_load *load)
     fail_load(load, true, BYTES_LITERAL("Redis sent a malformed snapshot"));
 }
 
+/* Some of the entries that the snapshot did not contain; true when there are more. After the last
+ * the part is live. */
+static bool compare_step(void *arg)
+{
+    struct view_load *load = arg;
+    struct view_part *part = load->part;
+    if (part_drop_missing(part, load->may_be_restored)) {
+        return true;
+    }
+    part_enter(part, PART_LIVE); /* frees the load */
+    metrics_add(METRIC_SNAPSHOTS, 1);
+    part_load_done(part);
+    return false;
+}
+
 static void complete_load(struct view_load *load)
 {
     struct view_part *part = load->part;
-    part_drop_missing(part);
-    part_enter(part, PART_LIVE);
-    metrics_add(METRIC_SNAPSHOTS, 1);
-    part_load_done(part);
+    load->may_be_restored = part_may_be_restored(part);
+    load->compare =
+        (struct loop_job){.step = compare_step, .arg = load, .label = "compare_snapshot"};
+    if (compare_step(load)) {
+        loop_job_start(part->view->source.loop, &load->compare);
+    }
 }
 
 static void check_complete(struct view_load *load)
@@ -256,10 +276,10 @@ static void read_chunk_from(const struct view_chunk *before, size_t first)
  * when Redis is unreachable for long: its front-end opens it again, or closes it. */
 static void keep_listed_entry(const struct view_load *load, struct bytes id)
 {
-    const struct view_part *part = load->part;
+    struct view_part *part = load->part;
     struct map_entry *entry = map_view_find(part->view, id);
     if (entry && entry->partition == part->index) {
-        entry->seen = part->load_number;
+        part_mark_seen(part, entry, part->load_number);
     }
 }
 

@@ -8,6 +8,11 @@
 #include "schema/keys.h"
 #include "view/view_private.h"
 
+/* How many entries are dropped or compared at a time. */
+#define DROP_ENTRIES 64
+
+static bool drop_step(void *arg);
+
 void part_init(struct view_part *part, struct map_view *view, uint32_t index)
 {
     const struct view_source *source = &view->source;
@@ -22,6 +27,9 @@ void part_init(struct view_part *part, struct map_view *view, uint32_t index)
     char *channels = keys_partition_channels(part->prefix, source->database);
     part->key_events = mem_format("%sevents", channels);
     free(channels);
+    list_init(&part->seen);
+    list_init(&part->unconfirmed);
+    part->drop = (struct loop_job){.step = drop_step, .arg = part, .label = "drop_unconfirmed"};
     part->retry_timer = loop_timer_create(source->loop, part_retry_load, part);
     part->check_timer = loop_timer_create(source->loop, part_check_head, part);
 }
@@ -29,6 +37,7 @@ void part_init(struct view_part *part, struct map_view *view, uint32_t index)
 void part_free(struct view_part *part)
 {
     part_lapse(part);
+    loop_job_stop(part->view->source.loop, &part->drop);
     loop_timer_destroy(&part->retry_timer);
     loop_timer_destroy(&part->check_timer);
     channel_leave(&part->channel);
@@ -85,6 +94,8 @@ void part_enter(struct view_part *part, enum part_state state)
         part->next = PART_NEXT_NONE;
         part->loaded_ms = loop_now_ms(part->view->source.loop);
         part->load_number++;
+        list_move_all(&part->seen, &part->unconfirmed);
+        list_move_all(&part->unconfirmed, &part->seen);
         break;
     case PART_LIVE:
         part->known = part->revision;
@@ -162,8 +173,7 @@ bool part_is_in_epoch(const struct view_part *part, const struct view_known *kno
     return event_epoch_read(bytes_from_string(known->epoch), &epoch) && epoch == part->epoch;
 }
 
-/* Whether front-ends may still restore entries that the snapshot does not contain. */
-static bool may_be_restored(const struct view_part *part)
+bool part_may_be_restored(const struct view_part *part)
 {
     const struct view_source *source = &part->view->source;
     if (part->epoch_state != PART_EPOCH_FRESH && part->epoch_state != PART_EPOCH_UNCONFIRMED) {
@@ -177,46 +187,91 @@ static bool may_be_restored(const struct view_part *part)
            source->callbacks->redis_time_ms(source->arg) < known.recovery_until_ms;
 }
 
-void part_drop_missing(struct view_part *part)
+void part_mark_seen(struct view_part *part, struct map_entry *entry, uint32_t load_number)
 {
-    struct map_view *view = part->view;
-    const struct view_source *source = &view->source;
-    size_t missing_count = 0;
-    bool unconfirmed = may_be_restored(part);
-    struct bytes *missing = mem_alloc((HASH_COUNT(view->entries) + 1) * sizeof *missing);
-    struct map_entry *entry, *next;
-    HASH_ITER (hh, view->entries, entry, next) {
-        if (entry->partition != part->index || entry->seen == part->load_number) {
-            continue;
-        }
-        if (unconfirmed) {
-            missing[missing_count++] = map_entry_id(entry);
-        } else {
+    if (entry->seen != load_number) {
+        entry->seen = load_number;
+        list_remove(&entry->in_part);
+        list_append(&part->seen, &entry->in_part);
+    }
+}
+
+/* The first of the entries that the load under way has not contained, or NULL. */
+static struct map_entry *first_missing(const struct view_part *part)
+{
+    struct map_entry *entry;
+    if (list_is_empty(&part->seen)) {
+        return NULL;
+    }
+    entry = list_entry(part->seen.next, struct map_entry, in_part);
+    return entry->seen != part->load_number ? entry : NULL;
+}
+
+/* Keeps some of the missing entries until the recovery grace is over. */
+static void keep_missing(struct view_part *part)
+{
+    const struct view_source *source = &part->view->source;
+    struct bytes ids[DROP_ENTRIES];
+    struct map_entry *entry;
+    size_t count = 0;
+    while (count < DROP_ENTRIES && (entry = first_missing(part))) {
+        list_remove(&entry->in_part);
+        list_append(&part->unconfirmed, &entry->in_part);
+        ids[count++] = map_entry_id(entry);
+    }
+    if (count > 0 && source->callbacks->missing) {
+        source->callbacks->missing(source->arg, ids, count);
+    }
+}
+
+bool part_drop_missing(struct view_part *part, bool may_be_restored)
+{
+    struct map_entry *entry;
+    if (may_be_restored) {
+        keep_missing(part);
+    } else {
+        for (unsigned i = 0; i < DROP_ENTRIES && (entry = first_missing(part)); i++) {
             view_close_entry(entry, (struct bytes){0});
         }
     }
-    if (!unconfirmed) {
-        part->epoch_state = PART_EPOCH_STABLE;
-    } else if (missing_count > 0) {
-        part->epoch_state = PART_EPOCH_UNCONFIRMED;
-        if (source->callbacks->missing) {
-            source->callbacks->missing(source->arg, missing, missing_count);
-        }
+    if (first_missing(part)) {
+        return true;
     }
-    free(missing);
+    if (!may_be_restored) {
+        part->epoch_state = PART_EPOCH_STABLE;
+    } else if (!list_is_empty(&part->unconfirmed)) {
+        part->epoch_state = PART_EPOCH_UNCONFIRMED;
+    }
+    return false;
+}
+
+/* Some of the unconfirmed entries; true when there are more. */
+static bool drop_step(void *arg)
+{
+    struct view_part *part = arg;
+    if (part->state != PART_LIVE || part->epoch_state != PART_EPOCH_RESTORED) {
+        return false; /* the next load compares again */
+    }
+    for (unsigned i = 0; i < DROP_ENTRIES && !list_is_empty(&part->unconfirmed); i++) {
+        view_close_entry(list_entry(part->unconfirmed.next, struct map_entry, in_part),
+                         (struct bytes){0});
+    }
+    if (!list_is_empty(&part->unconfirmed)) {
+        return true;
+    }
+    part->epoch_state = PART_EPOCH_STABLE;
+    view_wake(part->view);
+    return false;
 }
 
 void part_drop_unconfirmed(struct view_part *part)
 {
-    if (part->epoch_state != PART_EPOCH_RESTORED || part->revision < part->restored) {
+    if (part->epoch_state != PART_EPOCH_RESTORED || part->revision < part->restored ||
+        loop_job_is_running(&part->drop)) {
         return;
     }
-    part->epoch_state = PART_EPOCH_STABLE;
-    struct map_entry *entry, *next;
-    HASH_ITER (hh, part->view->entries, entry, next) {
-        if (entry->partition == part->index && entry->seen != part->load_number) {
-            view_close_entry(entry, (struct bytes){0});
-        }
+    if (drop_step(part)) {
+        loop_job_start(part->view->source.loop, &part->drop);
     }
 }
 

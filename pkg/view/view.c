@@ -63,6 +63,7 @@ static void free_view_entry(struct map_entry *entry)
     struct map_view *view = entry->view;
     HASH_DEL(view->entries, entry);
     list_remove(&entry->order.link);
+    list_remove(&entry->in_part);
     view->size -= (size_t)entry->id_len + entry->state_len;
     sorted_remove(&view->sorted, entry);
     metrics_add(METRIC_VIEW_ENTRIES, -1);

@@ -7,6 +7,7 @@
 #define VIEW_VIEW_PRIVATE_H
 
 #include "base/hash.h"
+#include "loop/job.h"
 
 #include "redis/channel.h"
 #include "redis/redis.h"
@@ -44,6 +45,7 @@ struct sorted_entries {
 struct map_entry {
     UT_hash_handle hh;
     struct order_node order;
+    struct list in_part; /* the part's `seen` or `unconfirmed` */
     struct map_view *view;
     uint64_t revision; /* at which this is the entry, in the epoch `epochs`: map_entry_revision */
     uint64_t version;
@@ -141,6 +143,9 @@ struct view_part {
     uint32_t load_number;
     struct view_load *load; /* LOADING and RELOADING */
     struct closed_while_loading *closed;
+    struct list seen;        /* entries by the load that last contained them, oldest first */
+    struct list unconfirmed; /* those that the snapshot of a new epoch did not contain */
+    struct loop_job drop;    /* of the unconfirmed, after the recovery grace */
 };
 
 /* What a read waits for in a partition. */
@@ -222,12 +227,17 @@ void part_lapse(struct view_part *part);
 /* The revisions known so far mean nothing in another epoch. Visits no entry: each knows in which
  * epoch it has its revision. */
 void part_enter_epoch(struct view_part *part, uint64_t epoch);
+/* The load of that number contains the entry. */
+void part_mark_seen(struct view_part *part, struct map_entry *entry, uint32_t load_number);
 /* The snapshot is complete: entries that it did not contain are gone, in a new epoch only after the
- * recovery grace. */
-void part_drop_missing(struct view_part *part);
+ * recovery grace (may_be_restored). Handles some of them; false when none is left. */
+bool part_drop_missing(struct view_part *part, bool may_be_restored);
+/* Whether front-ends may still restore entries that the snapshot does not contain. */
+bool part_may_be_restored(const struct view_part *part);
 /* The recovery grace is over; what was restored in it is at most at that revision. */
 void part_end_recovery(struct view_part *part, uint64_t revision);
-/* Entries that nobody has restored are gone, once all events of the recovery grace are applied. */
+/* Entries that nobody has restored are gone, once all events of the recovery grace are applied:
+ * some of them at once, the others in a job. */
 void part_drop_unconfirmed(struct view_part *part);
 /* How far its owner knows the partition to be. */
 struct view_known part_known(const struct view_part *part);

@@ -288,6 +288,77 @@ static void test_owner_changes_reach_the_watchers_that_want_them(void **state)
     map_unwatch(&other.watcher);
 }
 
+#define CROWD   1000
+#define AT_ONCE 64 /* entries at most that are dropped, or kept, at a time */
+
+/* A view of CROWD entries, of which the next load will contain none. */
+static struct view_part *crowded_part(struct world *world, struct observer *observer,
+                                      struct client *client)
+{
+    observer_watch(world, observer, &world->fronts[1]);
+    open_entries(world, client, observer, CROWD);
+    observer->view->parts[0].load_number++;
+    return &observer->view->parts[0];
+}
+
+static void test_missing_entries_are_dropped_some_at_a_time(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    struct client client;
+    struct view_part *part = crowded_part(world, &observer, &client);
+    size_t before = CROWD, rounds = 1;
+    part_mark_seen(part, map_view_find(observer.view, BYTES_LITERAL("e7")), part->load_number);
+    for (; part_drop_missing(part, false); rounds++) {
+        assert_int_equal(map_view_count(observer.view), before - AT_ONCE);
+        before -= AT_ONCE;
+    }
+    assert_int_equal(rounds, (CROWD - 1 + AT_ONCE - 1) / AT_ONCE);
+    assert_int_equal(map_view_count(observer.view), 1);
+    assert_non_null(map_view_find(observer.view, BYTES_LITERAL("e7")));
+    assert_int_equal(part->epoch_state, PART_EPOCH_STABLE);
+    map_session_end(&client.session, true);
+    map_unwatch(&observer.watcher);
+}
+
+static bool is_unconfirmed(const struct observer *observer, const char *id)
+{
+    return view_find_unconfirmed(observer->view, bytes_from_string(id));
+}
+
+/* In a new epoch they are kept until the recovery grace is over, and then dropped by a job. One
+ * that is restored meanwhile, or while the job runs, stays. */
+static void test_unconfirmed_entries_are_dropped_some_at_a_time(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    struct client client;
+    struct view_part *part = crowded_part(world, &observer, &client);
+    unsigned closed = observer.closed;
+    part->epoch_state = PART_EPOCH_FRESH;
+    while (part_drop_missing(part, true)) {
+    }
+    assert_int_equal(part->epoch_state, PART_EPOCH_UNCONFIRMED);
+    assert_int_equal(map_view_count(observer.view), CROWD);
+    assert_true(is_unconfirmed(&observer, "e3") && is_unconfirmed(&observer, "e999"));
+    part_mark_seen(part, map_view_find(observer.view, BYTES_LITERAL("e3")), part->load_number);
+    assert_false(is_unconfirmed(&observer, "e3"));
+
+    part_end_recovery(part, part->revision);
+    assert_int_equal(map_view_count(observer.view), CROWD - AT_ONCE);
+    assert_true(loop_job_is_running(&part->drop));
+    assert_true(is_unconfirmed(&observer, "e999"));
+    part_mark_seen(part, map_view_find(observer.view, BYTES_LITERAL("e999")), part->load_number);
+    part_drop_unconfirmed(part); /* as with every event: the job is not repeated */
+    assert_int_equal(map_view_count(observer.view), CROWD - AT_ONCE);
+    WAIT_UNTIL(world, !loop_job_is_running(&part->drop));
+    assert_int_equal(part->epoch_state, PART_EPOCH_STABLE);
+    assert_int_equal(map_view_count(observer.view), 2);
+    WAIT_UNTIL(world, observer.closed == closed + CROWD - 2);
+    map_session_end(&client.session, true);
+    map_unwatch(&observer.watcher);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -296,6 +367,8 @@ int main(void)
         TEST(test_the_order_of_twice_as_many_costs_twice_as_much),
         TEST(test_a_new_epoch_visits_no_entry),
         TEST(test_an_update_before_its_snapshot),
+        TEST(test_missing_entries_are_dropped_some_at_a_time),
+        TEST(test_unconfirmed_entries_are_dropped_some_at_a_time),
         TEST(test_owner_changes_reach_the_watchers_that_want_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
