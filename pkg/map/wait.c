@@ -55,14 +55,27 @@ void waits_forget(struct map_session *session)
     }
 }
 
+/* Once it is settled nothing waits any more, though done may be called later. */
+static void count_off_wait(struct wait *wait)
+{
+    budget_account_subtract(wait->account, BUDGET_WAIT_BYTES, wait->size);
+    budget_account_subtract(wait->account, BUDGET_WAITS, 1);
+    wait->account = NULL;
+}
+
 static void free_wait(struct wait *wait)
 {
     ending_detach(&wait->ending);
     loop_pending_cancel(&wait->pending);
-    budget_account_subtract(wait->account, BUDGET_WAIT_BYTES, wait->size);
-    budget_account_subtract(wait->account, BUDGET_WAITS, 1);
+    count_off_wait(wait);
     HASH_DEL(wait->waits->table, wait);
     free(wait);
+}
+
+static void settle_wait(struct wait *wait, enum map_result result)
+{
+    count_off_wait(wait);
+    loop_pending_settle(&wait->pending, (int)result);
 }
 
 static void end_wait(struct ending *ending)
@@ -164,7 +177,7 @@ bool wait_begin(struct map *map, struct map_session *session, size_t size, map_d
     struct wait *wait = create_wait(waits, session, size, done, arg);
     *number = wait->number;
     if (too_many) {
-        loop_pending_settle(&wait->pending, MAP_REFUSED);
+        settle_wait(wait, MAP_REFUSED);
     }
     return !too_many;
 }
@@ -176,7 +189,7 @@ void wait_settle(struct map *map, uint64_t number, enum map_result result)
         HASH_FIND(hh, map->waits->table, &number, sizeof number, wait);
     }
     if (wait) {
-        loop_pending_settle(&wait->pending, (int)result);
+        settle_wait(wait, result);
     }
 }
 
