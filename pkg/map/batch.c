@@ -155,26 +155,41 @@ static void take_predecessors(struct batch *batch, struct op *op)
     }
 }
 
-static bool has_room_in_batch(const struct batch *batch, const struct list *source)
+static bool is_batch_full(const struct batch *batch)
 {
     const struct map_settings *settings = batch->partition->map->settings;
-    if (list_is_empty(source)) {
-        return false;
-    }
-    return batch->count == 0 || (batch->count < (size_t)settings->batch_operations &&
-                                 batch->bytes < (size_t)settings->batch_bytes);
+    return batch->count > 0 && (batch->count >= (size_t)settings->batch_operations ||
+                                batch->bytes >= (size_t)settings->batch_bytes);
 }
 
-/* Tombstones, and audit operations for entries that are still not owned here. */
-static void gather_urgent(struct batch *batch)
+static bool has_room_in_batch(const struct batch *batch, const struct list *source)
+{
+    return !list_is_empty(source) && !is_batch_full(batch);
+}
+
+/* Tombstones go before everything else. False: more of them are due. */
+static bool gather_tombstones(struct batch *batch)
 {
     struct partition *partition = batch->partition;
-    while (has_room_in_batch(batch, &partition->tombstones.due)) {
+    while (tombstones_are_due(partition)) {
+        if (is_batch_full(batch)) {
+            return false;
+        }
         struct op *op = tombstone_next(partition);
         if (op) {
             take_into_batch(batch, op);
+        } else if (tombstones_are_due(partition)) {
+            loop_defer_next(partition->map->loop, LOOP_PHASE_STORE, &partition->flush);
+            return false;
         }
     }
+    return true;
+}
+
+/* Audit operations for entries that are still not owned here. */
+static void gather_urgent(struct batch *batch)
+{
+    struct partition *partition = batch->partition;
     while (has_room_in_batch(batch, &partition->urgent)) {
         struct op *op = list_entry(partition->urgent.next, struct op, link);
         if (owned_find(partition, op_id(op))) {
@@ -188,6 +203,9 @@ static void gather_urgent(struct batch *batch)
 static void gather_operations(struct batch *batch)
 {
     struct partition *partition = batch->partition;
+    if (!gather_tombstones(batch)) {
+        return;
+    }
     gather_urgent(batch);
     while (has_room_in_batch(batch, &partition->queue)) {
         struct op *op = list_entry(partition->queue.next, struct op, link);

@@ -34,7 +34,7 @@ void recovery_begin_epoch(struct partition *partition)
 void recovery_start(struct partition *partition)
 {
     bool is_needed = !list_is_empty(&partition->unconfirmed) || !list_is_empty(&partition->queue) ||
-                     !list_is_empty(&partition->tombstones.due);
+                     tombstones_are_due(partition);
     recovery_enter(&partition->recovery, is_needed ? RECOVERY_SENDING : RECOVERY_DONE, 0);
 }
 
@@ -47,7 +47,7 @@ bool recovery_may_restore(const struct partition *partition, uint64_t now_ms)
 static bool has_unsent(const struct partition *partition, uint64_t now_ms)
 {
     if (!recovery_may_restore(partition, now_ms) || !list_is_empty(&partition->queue) ||
-        !list_is_empty(&partition->tombstones.due)) {
+        tombstones_are_due(partition)) {
         return true;
     }
     return !list_is_empty(&partition->unconfirmed) &&

@@ -32,24 +32,28 @@
 /* Until an end is repeated that could not be decided, for the first time; and later. */
 #define SOON_MS  100
 #define LATER_MS 1000
+/* Ends that one is remembered for are forgotten when the maximum has become smaller. */
+#define FORGOTTEN_EACH 64
 
 struct tombstone {
     UT_hash_handle hh;  /* by id, in its partition */
     struct list by_age; /* of all partitions */
     struct partition *partition;
-    struct list waiting; /* in its partition's due, soon or later, or in none */
+    struct list waiting; /* in its partition's idle, due, soon or later */
     uint64_t forget_at;
     uint64_t due_ms; /* in soon and later: when it is repeated */
     uint64_t since;  /* when the entry was opened; Redis's clock */
     uint64_t version;
     char fence[ID_FENCE_LENGTH + 1];
-    bool is_deferred; /* in this epoch it could not be decided once */
+    bool is_deferred; /* in the epoch `epochs` it could not be decided once */
     uint8_t id_len;
+    unsigned epochs; /* its partition's, when it was made or last looked at */
     char id[];
 };
 
 void tombstones_init(struct tombstones *tombstones)
 {
+    list_init(&tombstones->idle);
     list_init(&tombstones->due);
     list_init(&tombstones->soon);
     list_init(&tombstones->later);
@@ -83,6 +87,20 @@ static struct tombstone *oldest_tombstone(const struct map *map)
     return list_entry(map->tombstones.next, struct tombstone, by_age);
 }
 
+/* Those whose time is over by now_ms, and as many as there are beyond most; up to `up_to`. Whether
+ * that was all. */
+static bool forget_oldest(struct map *map, uint64_t now_ms, size_t most, unsigned up_to)
+{
+    while (!list_is_empty(&map->tombstones) &&
+           (map->tombstone_count > most || oldest_tombstone(map)->forget_at <= now_ms)) {
+        if (up_to-- == 0) {
+            return false;
+        }
+        drop_tombstone(oldest_tombstone(map));
+    }
+    return true;
+}
+
 void tombstone_remember(struct partition *partition, struct bytes id, uint64_t since,
                         uint64_t version, struct bytes fence)
 {
@@ -93,9 +111,7 @@ void tombstone_remember(struct partition *partition, struct bytes id, uint64_t s
         fence.len > ID_FENCE_LENGTH) {
         return;
     }
-    while (map->tombstone_count >= (size_t)settings->close_memory_max) {
-        drop_tombstone(oldest_tombstone(map));
-    }
+    (void)forget_oldest(map, 0, (size_t)settings->close_memory_max - 1, FORGOTTEN_EACH);
     struct tombstone *tombstone = mem_zalloc(1, sizeof *tombstone + id.len);
     tombstone->partition = partition;
     tombstone->forget_at = loop_now_ms(map->loop) + (uint64_t)settings->close_memory;
@@ -104,7 +120,8 @@ void tombstone_remember(struct partition *partition, struct bytes id, uint64_t s
     memcpy(tombstone->fence, fence.data, fence.len);
     tombstone->id_len = (uint8_t)id.len;
     memcpy(tombstone->id, id.data, id.len);
-    list_init(&tombstone->waiting);
+    tombstone->epochs = partition->epochs;
+    list_append(&partition->tombstones.idle, &tombstone->waiting);
     list_append(&map->tombstones, &tombstone->by_age);
     map->tombstone_count++;
     HASH_ADD_KEYPTR(hh, partition->tombstones.table, tombstone->id, tombstone->id_len, tombstone);
@@ -141,41 +158,88 @@ static bool was_opened_again(const struct map_entry *shown, const struct tombsto
 
 void tombstones_repeat(struct partition *partition)
 {
+    struct tombstones *tombstones = &partition->tombstones;
     const struct map_settings *settings = partition->map->settings;
-    partition->tombstones.until_ms = loop_now_ms(partition->map->loop) +
-                                     (uint64_t)(settings->recovery_grace + settings->lease) +
-                                     2 * LATER_MS;
-    struct tombstone *tombstone, *next;
-    HASH_ITER (hh, partition->tombstones.table, tombstone, next) {
-        list_remove(&tombstone->waiting);
-        tombstone->is_deferred = false;
-        const struct map_entry *shown = find_in_view(partition->space, id_of_tombstone(tombstone));
-        if (shown && was_opened_again(shown, tombstone)) {
-            drop_tombstone(tombstone);
-        } else if (shown) {
-            repeat_later(tombstone, &partition->tombstones.later, LATER_MS);
-        } else {
-            list_append(&partition->tombstones.due, &tombstone->waiting);
+    tombstones->until_ms = loop_now_ms(partition->map->loop) +
+                           (uint64_t)(settings->recovery_grace + settings->lease) + 2 * LATER_MS;
+    list_move_all(&tombstones->soon, &tombstones->due);
+    list_move_all(&tombstones->later, &tombstones->due);
+    list_move_all(&tombstones->idle, &tombstones->due);
+}
+
+/* NULL: none is due. */
+static struct tombstone *first_due(const struct partition *partition)
+{
+    const struct tombstones *tombstones = &partition->tombstones;
+    uint64_t now_ms = loop_now_ms(partition->map->loop);
+    if (!list_is_empty(&tombstones->due)) {
+        return list_entry(tombstones->due.next, struct tombstone, waiting);
+    }
+    const struct list *lists[] = {&tombstones->soon, &tombstones->later};
+    for (size_t i = 0; i < 2; i++) {
+        if (!list_is_empty(lists[i])) {
+            struct tombstone *first = list_entry(lists[i]->next, struct tombstone, waiting);
+            if (first->due_ms <= now_ms) {
+                return first;
+            }
         }
     }
+    return NULL;
+}
+
+bool tombstones_are_due(const struct partition *partition)
+{
+    return first_due(partition) != NULL;
+}
+
+/* Whether it is repeated now, when it comes first in this epoch. If not, it waits, or is gone. */
+static bool begin_repetition(struct tombstone *tombstone)
+{
+    struct partition *partition = tombstone->partition;
+    const struct map_entry *shown = find_in_view(partition->space, id_of_tombstone(tombstone));
+    tombstone->epochs = partition->epochs;
+    tombstone->is_deferred = false;
+    if (shown && was_opened_again(shown, tombstone)) {
+        drop_tombstone(tombstone);
+    } else if (shown) {
+        repeat_later(tombstone, &partition->tombstones.later, LATER_MS);
+    }
+    return !shown;
+}
+
+static struct op *make_repetition(struct tombstone *tombstone)
+{
+    struct partition *partition = tombstone->partition;
+    struct op *op = op_create(partition, OP_ENDED, id_of_tombstone(tombstone));
+    memcpy(op->fence, tombstone->fence, sizeof op->fence);
+    op->version = tombstone->version;
+    op->of.since = tombstone->since;
+    list_remove(&tombstone->waiting);
+    list_append(&partition->tombstones.idle, &tombstone->waiting);
+    return op;
+}
+
+static bool may_visit(struct partition *partition)
+{
+    struct tombstones *tombstones = &partition->tombstones;
+    uint64_t iteration = loop_iteration_count(partition->map->loop);
+    if (tombstones->iteration != iteration) {
+        tombstones->iteration = iteration;
+        tombstones->visits = 0;
+    }
+    return tombstones->visits < TOMBSTONE_VISITS;
 }
 
 struct op *tombstone_next(struct partition *partition)
 {
-    while (!list_is_empty(&partition->tombstones.due)) {
-        struct tombstone *tombstone =
-            list_entry(partition->tombstones.due.next, struct tombstone, waiting);
-        struct bytes id = id_of_tombstone(tombstone);
-        if (owned_find(partition, id)) {
+    struct tombstone *tombstone;
+    while (may_visit(partition) && (tombstone = first_due(partition))) {
+        partition->tombstones.visits++;
+        if (owned_find(partition, id_of_tombstone(tombstone))) {
             drop_tombstone(tombstone);
-            continue;
+        } else if (tombstone->epochs == partition->epochs || begin_repetition(tombstone)) {
+            return make_repetition(tombstone);
         }
-        struct op *op = op_create(partition, OP_ENDED, id);
-        memcpy(op->fence, tombstone->fence, sizeof op->fence);
-        op->version = tombstone->version;
-        op->of.since = tombstone->since;
-        list_remove(&tombstone->waiting);
-        return op;
     }
     return NULL;
 }
@@ -204,26 +268,15 @@ void tombstone_defer(struct partition *partition, struct bytes id)
     }
 }
 
-static void requeue_due(struct partition *partition, const struct list *list, uint64_t now_ms)
-{
-    while (!list_is_empty(list)) {
-        struct tombstone *tombstone = list_entry(list->next, struct tombstone, waiting);
-        if (tombstone->due_ms > now_ms) {
-            return;
-        }
-        tombstone_requeue(partition, id_of_tombstone(tombstone));
-        partition_wake(partition);
-    }
-}
-
 void tombstones_tick(struct partition *partition, uint64_t now_ms)
 {
     struct map *map = partition->map;
-    while (!list_is_empty(&map->tombstones) && oldest_tombstone(map)->forget_at <= now_ms) {
-        drop_tombstone(oldest_tombstone(map));
+    if (!forget_oldest(map, now_ms, (size_t)map->settings->close_memory_max, TOMBSTONE_VISITS)) {
+        map_tick_at(map, now_ms);
     }
-    requeue_due(partition, &partition->tombstones.soon, now_ms);
-    requeue_due(partition, &partition->tombstones.later, now_ms);
+    if (tombstones_are_due(partition)) {
+        partition_wake(partition);
+    }
 }
 
 void tombstones_free(struct partition *partition)

@@ -4,6 +4,8 @@
  */
 #include "map/fixture.h"
 
+#include "map/tombstone_private.h"
+
 #define MINUTE 60000
 
 static void setup_with(void **state, const char *spaces)
@@ -270,6 +272,79 @@ static void test_the_oldest_beyond_the_maximum_are_forgotten(void **state)
     map_session_end(&client.session, true);
 }
 
+static void remember_many(struct partition *partition, unsigned count)
+{
+    char id[32];
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(id, sizeof id, "many%u", i);
+        tombstone_remember(partition, bytes_from_string(id), 1, 1, BYTES_LITERAL("fence"));
+    }
+}
+
+/* Visits of ends from now until none is due; each iteration has its bound, and the client has to
+ * wait. */
+static uint64_t count_visits(struct world *world, struct partition *partition,
+                             const struct client *client)
+{
+    unsigned answers = client->answers;
+    struct tombstones *tombstones = &partition->tombstones;
+    struct patience patience = patience_begin();
+    uint64_t visits = 0;
+    while (tombstones_are_due(partition) || partition->batch_count > 0) {
+        tombstones->visits = 0;
+        loop_iterate(world->loop, 5);
+        visits += tombstones->visits;
+        assert_true(tombstones->visits <= TOMBSTONE_VISITS);
+        assert_true(client->answers == answers || !tombstones_are_due(partition));
+        assert_false(patience_is_over(&patience));
+    }
+    return visits;
+}
+
+/* In a new epoch: no iteration visits all of them, twice as many cost twice as many visits, and
+ * nothing else is sent before the last of them. */
+static void test_many_ends_are_repeated_over_many_iterations(void **state)
+{
+    struct world *world = *state;
+    struct partition *partition = space_of(world)->partitions;
+    struct client client;
+    client_connect(&client, &world->fronts[0]);
+    for (unsigned count = 5000, version = 1; count <= 20000; count *= 2, version++) {
+        remember_many(partition, count);
+        WORLD_REDIS(world, "HSET", partition->key_head, "run", "another");
+        unsigned epochs = partition->epochs;
+        uint64_t revision = partition->revision;
+        redis_link_reset(world->fronts[0].map->link, "a test");
+        client_send_update(&client, "entry", MAP_VERSION_ABSOLUTE, version, "state");
+        WAIT_UNTIL(world, partition->epochs > epochs);
+        assert_true(tombstones_are_due(partition));
+        uint64_t visits = partition->tombstones.visits + count_visits(world, partition, &client);
+        assert_int_equal(visits, count);
+        WAIT_UNTIL(world, client.answers == version);
+        assert_int_equal(client.result, MAP_OK);
+        assert_true(partition->revision != revision);
+    }
+    map_session_end(&client.session, true);
+}
+
+/* Their time is over at once, but they are not forgotten at once. */
+static void test_many_ends_are_forgotten_over_many_iterations(void **state)
+{
+    struct world *world = *state;
+    struct map *map = world->fronts[0].map;
+    front_set(&world->fronts[0], "map.close_memory=30m");
+    remember_many(space_of(world)->partitions, 20000);
+    loop_skip(world->loop, 30 * MINUTE + 1);
+    size_t before = map->tombstone_count;
+    struct patience patience = patience_begin();
+    while (map->tombstone_count > 0) {
+        before = map->tombstone_count;
+        loop_iterate(world->loop, 20);
+        assert_true(before - map->tombstone_count <= TOMBSTONE_VISITS);
+        assert_false(patience_is_over(&patience));
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -280,6 +355,8 @@ int main(void)
         TEST(test_an_end_is_forgotten_after_the_time),
         TEST(test_without_a_time_nothing_is_remembered),
         TEST(test_with_a_maximum_of_none_nothing_is_remembered),
+        TEST(test_many_ends_are_repeated_over_many_iterations),
+        TEST(test_many_ends_are_forgotten_over_many_iterations),
         cmocka_unit_test_setup_teardown(test_the_oldest_beyond_the_maximum_are_forgotten,
                                         setup_partitions, teardown),
     };
