@@ -38,7 +38,9 @@ static const struct {
     [FSCK_MEMBER_MISSING] = {"member-missing",
                              "is listed by a front-end, and is not a member there"},
     [FSCK_ROOM_COUNT] = {"room-count", "the room's counts differ from its members"},
+    [FSCK_ROOM_OPEN] = {"room-open", "exists and does not count as an open room, or the reverse"},
     [FSCK_COUNT] = {"count", "the stored number of entries is wrong"},
+    [FSCK_INVITERS] = {"inviters", "the numbers of pending invitations are wrong"},
     [FSCK_HEAD] = {"head", "there are entries but no epoch"},
     [FSCK_PARTITIONS] = {"partitions", "it was written for another number of partitions"},
 };
@@ -136,6 +138,9 @@ static uint32_t wrong_in_partition(const struct fsck_partition *partition)
     if (count->stored != count->counted) {
         wrong |= UINT32_C(1) << FSCK_COUNT;
     }
+    if (count->has_wrong_invitations) {
+        wrong |= UINT32_C(1) << FSCK_INVITERS;
+    }
     if (!count->has_epoch && partition->ids[FSCK_ENTRIES]) {
         wrong |= UINT32_C(1) << FSCK_HEAD;
     }
@@ -189,8 +194,9 @@ static void note_repairs(struct fsck *fsck)
         if (fsck->about[i]) {
             finding->repaired = (fsck->about[i]->repaired & UINT32_C(1) << finding->rule) != 0;
         } else {
-            finding->repaired =
-                finding->rule == FSCK_COUNT && fsck->partitions[finding->partition].count.has_epoch;
+            finding->repaired = finding->rule == FSCK_INVITERS ||
+                                (finding->rule == FSCK_COUNT &&
+                                 fsck->partitions[finding->partition].count.has_epoch);
         }
         report->repaired += finding->repaired;
     }
@@ -254,6 +260,7 @@ static struct fsck *create_fsck(struct reader *reader, const struct fsck_options
         partition->nodes_key = mem_format("%snodes", partition->prefix);
         partition->deadlines = mem_format("%sdeadlines", partition->prefix);
         partition->registered = mem_format("%sregistered", partition->prefix);
+        partition->open_rooms = mem_format("%sopen_rooms", partition->prefix);
         char *channels = keys_partition_channels(partition->prefix, reader_database(reader));
         partition->events = mem_format("%sevents", channels);
         free(channels);
@@ -332,6 +339,7 @@ static void free_partition(struct fsck_partition *partition)
     free(partition->nodes_key);
     free(partition->deadlines);
     free(partition->registered);
+    free(partition->open_rooms);
     free(partition->events);
 }
 

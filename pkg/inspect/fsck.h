@@ -47,7 +47,9 @@ enum fsck_rule {
     FSCK_MEMBER_MISSING,   /* a members: hash lists a client that is not a member, or another
                               front-end's */
     FSCK_ROOM_COUNT,       /* a room's numbers are not those of its members */
+    FSCK_ROOM_OPEN,        /* open_rooms has not the room's birth, or a name without a room */
     FSCK_COUNT,            /* head's `entries` is not their number */
+    FSCK_INVITERS,         /* inviters has other numbers than those of the invitations */
     FSCK_HEAD,             /* there are entries, and head has no epoch */
     FSCK_PARTITIONS,       /* head was written for another number of partitions */
     FSCK_RULES

@@ -90,6 +90,11 @@ static void on_listed(void *arg, struct bytes id, struct bytes user)
     }
 }
 
+static void on_open_room(void *arg, struct bytes name, struct bytes born)
+{
+    add_id(arg, FSCK_ROOMS, name);
+}
+
 struct fsck_listing {
     struct fsck_partition *partition;
     const struct fsck_node *node;
@@ -159,7 +164,9 @@ static bool gather_partition(struct fsck_partition *partition)
     return reader_scan(reader, "ZSCAN", bytes_from_string(partition->deadlines), NULL,
                        on_fsck_deadline, partition) &&
            reader_scan(reader, "ZSCAN", bytes_from_string(partition->registered), NULL,
-                       on_fsck_registered, partition);
+                       on_fsck_registered, partition) &&
+           reader_scan(reader, "HSCAN", bytes_from_string(partition->open_rooms), NULL,
+                       on_open_room, partition);
 }
 
 bool fsck_gather(struct fsck *fsck)

@@ -14,9 +14,11 @@
 #include "schema/keys.h"
 #include "schema/scripts.h"
 
-#define BATCH_IDS 100 /* about 1 ms of Redis's time */
-#define BATCHES   8   /* under way */
-#define ATTEMPTS  10  /* while new front-ends register */
+#define BATCH_IDS     100 /* about 1 ms of Redis's time */
+#define BATCHES       8   /* under way */
+#define ATTEMPTS      10  /* while new front-ends register */
+
+#define COUNTED_PARTS 10 /* of the reply of recount */
 
 static struct redis_script entries_script = {.name = "repair_entries",
                                              .source = script_repair_entries};
@@ -294,11 +296,12 @@ static void on_counted(void *arg, const struct redis_reply *reply)
 {
     struct fsck_partition *partition = arg;
     struct fsck_count *count = &partition->count;
-    if (reply->type != REDIS_ARRAY || (reply->count != 9 && !is_reply_word(reply, "nodes"))) {
+    if (reply->type != REDIS_ARRAY ||
+        (reply->count != COUNTED_PARTS && !is_reply_word(reply, "nodes"))) {
         reader_fail(partition->fsck->reader, READER_REFUSED, "a script's reply is malformed");
         return;
     }
-    count->done = reply->count == 9;
+    count->done = reply->count == COUNTED_PARTS;
     if (!count->done) {
         return;
     }
@@ -309,6 +312,7 @@ static void on_counted(void *arg, const struct redis_reply *reply)
     count->now = bytes_decimal(reply->elements[5]->text);
     count->recovery_until = bytes_decimal(reply->elements[7]->text);
     count->leases = bytes_decimal(reply->elements[8]->text);
+    count->has_wrong_invitations = bytes_equal(reply->elements[9]->text, BYTES_LITERAL("1"));
 }
 
 static void send_recount(struct fsck_partition *partition, bool repair)

@@ -46,13 +46,14 @@ struct fsck_node {
 struct fsck_count {
     bool done;
     bool has_epoch;
+    bool has_wrong_invitations;
     uint64_t counted, stored, partitions, now, recovery_until, leases;
 };
 
 struct fsck_partition {
     struct fsck *fsck;
     uint32_t index;
-    char *prefix, *head, *nodes_key, *deadlines, *registered, *events;
+    char *prefix, *head, *nodes_key, *deadlines, *registered, *open_rooms, *events;
     struct fsck_id *ids[FSCK_KINDS];
     struct fsck_node *nodes;
     struct fsck_count count;

@@ -93,6 +93,29 @@ def test_a_room_that_has_lost_its_numbers_is_repaired(t):
     assert room[b".members"] == b"1" and int(room[b".born"]) > 0, room
 
 
+def test_the_numbers_that_limits_are_compared_with_are_repaired(t):
+    redis = t.redis()
+    frontend = t.frontend(redis, settings={**SETTINGS, "room.max_rooms": "2", "invite.max_per_sender": "2"})
+    host = t.connect(frontend, Turntable, kind="web", user="1:1")
+    host.join("room", ["1:2"])
+    host.sync()
+    t.wait_until(lambda: redis("HGET", KEYS + b"inviters", "all") == b"1")
+    assert fsck(t, redis) == []
+    # As front-ends of 0.1.0 leave it, and as none does.
+    redis("HSET", KEYS + b"open_rooms", "closed", 1)
+    redis("HDEL", KEYS + b"open_rooms", "room")
+    redis("HSET", KEYS + b"inviters", "all", 100000, "u:1:1", 2)
+    found = fsck(t, redis, "--repair")
+    assert sorted((finding["rule"], finding.get("id"), finding["repaired"]) for finding in found) == [
+        ("inviters", None, True), ("room-open", "closed", True), ("room-open", "room", True)], found
+    assert fsck(t, redis) == []
+    assert redis.hash(KEYS + b"open_rooms") == {b"room": redis("HGET", KEYS + b"room:room", ".born")}
+    assert redis("HGET", KEYS + b"inviters", "all") == b"1" == redis("HGET", KEYS + b"inviters", "u:1:1")
+    host.join("room", ["1:3"])
+    host.sync()
+    t.wait_until(lambda: redis("HGET", KEYS + b"inviters", "all") == b"2", what="the next one is not refused")
+
+
 def test_an_entry_with_a_bad_session_comes_back_to_its_client(t):
     redis, _, _, clients, reader = running(t)
     owner = clients[0]

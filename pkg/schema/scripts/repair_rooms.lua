@@ -1,7 +1,17 @@
 -- repair_rooms: checks rooms, and the index of their members. A part of a repair script (repair.lua).
 --
 -- Takes: from repair.lua.  Gives: nothing.
+local open_rooms = prefix .. 'open_rooms'
 local function members_key(node) return prefix .. 'members:' .. node end
+local function listed_birth(name)
+    local born = redis.pcall('HGET', open_rooms, name)
+    return type(born) == 'string' and born or nil
+end
+local function list_birth(name, born)
+    if type(redis.pcall('HSET', open_rooms, name, born)) == 'number' then return end
+    call('DEL', open_rooms) -- is not a hash
+    call('HSET', open_rooms, name, born)
+end
 
 -- A room from its hash: members by id, the counts of users, and the other fields.
 local function parse_room(name, all)
@@ -47,6 +57,7 @@ end
 local function rewrite_room(r, key)
     if r.count == 0 then
         call('DEL', key)
+        redis.pcall('HDEL', open_rooms, r.name)
         return
     end
     for user in pairs(r.users) do
@@ -54,6 +65,7 @@ local function rewrite_room(r, key)
     end
     for user, n in pairs(r.devices) do call('HSET', key, 'u:' .. user, integer(n)) end
     call('HSET', key, '.members', integer(r.count), '.born', r.born, '.seq', integer(r.seq + 1))
+    list_birth(r.name, r.born)
 end
 
 local function remove_room_member(r, key, id, m)
@@ -85,17 +97,35 @@ local function check_members(r, report)
     return removed
 end
 
+-- A name in open_rooms takes a place of room.max_rooms.
+local function forget_closed_room(name, report)
+    if not listed_birth(name) then return end
+    report('room-open')
+    if repairs then redis.pcall('HDEL', open_rooms, name) end
+end
+
 local function check_room(name, key, report)
     local all = redis.pcall('HGETALL', key)
     if all.err then
         report('room-type')
-        if repairs then call('DEL', key) end
+        if repairs then
+            call('DEL', key)
+            redis.pcall('HDEL', open_rooms, name)
+        end
+        return
     end
-    if all.err or #all == 0 then return end
+    if #all == 0 then
+        forget_closed_room(name, report)
+        return
+    end
     local r = parse_room(name, all)
     count_members(r)
     local removed, had_right_counts = check_members(r, report), has_right_counts(r)
     if not had_right_counts then report('room-count') end
+    if had_right_counts and listed_birth(name) ~= r.of['.born'] then
+        report('room-open')
+        if repairs then list_birth(name, r.of['.born']) end
+    end
     if not repairs or (had_right_counts and not next(removed)) then return end
     r.seq = tonumber(is_positive_number(r.of['.seq']) and r.of['.seq'] or 0)
     r.born = is_positive_number(r.of['.born']) and r.of['.born'] or

@@ -79,8 +79,14 @@ static const char *const sound[] = {
     "ZADD " P "deadlines 9999999999999 u:u2",
     "HSET " P "room:r .members 3 .born 4 .seq 9 u:u1 1 u:u3 2",
     "HSET " P "room:r m:one " LIVE "@7@u1 m:far " LIVE "@0@u3 m:farther " OTHER "@0@u3",
+    "HSET " P "open_rooms r 4",
     "HSET " P "members:" LIVE " one@r u1 far@r u3",
     "HSET " P "members:" OTHER " farther@r u3",
+    "ZADD " P "invitations 0 9999999999999.00@2@u1@5@u@two@192.0.2.1",
+    "ZADD " P "invitations 0 9999999999999.01@2@u1@2@u2@",
+    "HSET " P "inviters all 2 u:u@two 1 u:u2 1 a:192.0.2.1 1",
+    "PEXPIREAT " P "invitations 9999999999999",
+    "PEXPIREAT " P "inviters 9999999999999",
     NULL,
 };
 

@@ -65,6 +65,52 @@ static void test_head(void **state)
     fsck_report_free(&report);
 }
 
+/* Each is found and repaired, and the numbers are again those of the two invitations. */
+static void test_inviters(void **state)
+{
+    static const char *const wrong[] = {
+        "HSET " P "inviters all 7",
+        "HSET " P "inviters u:u2 2",
+        "HSET " P "inviters a:192.0.2.9 1",
+        "HDEL " P "inviters u:u@two",
+        "DEL " P "inviters",
+        "SET " P "inviters x",
+        "PERSIST " P "inviters",
+        "PERSIST " P "invitations",
+        "ZADD " P "invitations 0 nonsense",
+        "ZADD " P "invitations 0 9999999999999.03@2@u1@99@u2@",
+        "ZADD " P "invitations 0 9999999999999.03@2@u1@2@u2",
+    };
+    struct fixture *f = *state;
+    struct fsck_options options = options_for(1);
+    struct fsck_report report;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        make_sound(f);
+        ask(f, wrong[i]);
+        options.repair = false;
+        run(f, &options, &report);
+        fsck_report_free(&report);
+        options.repair = true;
+        run(f, &options, &report);
+        if (report.count != 1 || report.findings[0].rule != FSCK_INVITERS ||
+            !report.findings[0].repaired) {
+            fail_msg("%s: %zu findings", wrong[i], report.count);
+        }
+        fsck_report_free(&report);
+        expect_clean(f, 1, wrong[i]);
+        server_expect(&f->server, "2", "HGET " P "inviters all");
+        server_expect(&f->server, "1", "HGET " P "inviters u:u2");
+        server_expect(&f->server, "4", "HLEN " P "inviters");
+    }
+    make_sound(f);
+    ask(f, "SET " P "invitations x");
+    run(f, &options, &report);
+    assert_int_equal(report.count, 1);
+    assert_true(report.findings[0].repaired);
+    fsck_report_free(&report);
+    server_expect(&f->server, "0", "EXISTS " P "invitations " P "inviters");
+}
+
 /* During the recovery grace, entries of a front-end without a lease are allowed. */
 static void test_hold(void **state)
 {
@@ -257,6 +303,7 @@ int main(void)
         TEST(test_sound),
         TEST(test_no_node),
         TEST(test_head),
+        TEST(test_inviters),
         TEST(test_hold),
         TEST(test_looks_twice),
         TEST(test_front_end_comes),
