@@ -1,10 +1,13 @@
 /*
- * connect: from waiting to a connected socket: the address to try, and the TLS context.
+ * connect: from waiting to a connected socket: the address to try, which Sentinels may know, and
+ * the TLS context.
  */
 #include "redis/link_private.h"
 
 #include <stdlib.h>
 
+#include "base/mem.h"
+#include "redis/sentinel_private.h"
 #include "tls/tls.h"
 
 static void on_link_ready(void *arg, unsigned events)
@@ -51,13 +54,57 @@ static const struct stream_connector_events connector_events = {.connected = on_
 
 static void begin_to_connect(struct redis_link *link, struct stream_request request)
 {
-    if (link->target->scheme == REDIS_TLS) {
+    if (link->target->tls) {
         request.tls = link->tls;
-        request.server_name = link->target->host;
+        request.server_name = link->server_at.host;
     }
     request.step_ms = (uint64_t)link->settings->connect_timeout;
     redis_link_enter(link, LINK_CONNECTING);
     link->connector = stream_connector_start(link->loop, &request, &connector_events, link);
+}
+
+static void note_server(struct redis_link *link, const struct redis_endpoint *endpoint)
+{
+    char *host = mem_strdup(endpoint->host);
+
+    free(link->server_at.host);
+    link->server_at = (struct redis_endpoint){.host = host, .port = endpoint->port};
+}
+
+static void connect_to_endpoint(struct redis_link *link, const struct redis_endpoint *endpoint)
+{
+    note_server(link, endpoint);
+    begin_to_connect(
+        link, (struct stream_request){.host = link->server_at.host, .port = link->server_at.port});
+}
+
+static void on_master_found(void *arg, const struct redis_endpoint *master, const char *why)
+{
+    struct redis_link *link = arg;
+
+    if (master) {
+        connect_to_endpoint(link, master);
+        redis_sentinel_lookup_cancel(&link->lookup);
+    } else {
+        redis_link_lose(link, why);
+    }
+}
+
+static void ask_sentinels(struct redis_link *link)
+{
+    redis_link_enter(link, LINK_CONNECTING);
+    link->lookup = redis_sentinel_lookup_start(link->loop, link->target, link->settings,
+                                               on_master_found, link);
+}
+
+/* To the very address of the leader, not only to one of its name. */
+static void follow_link(struct redis_link *link, const struct redis_link *leader)
+{
+    if (leader->server_at.host) {
+        note_server(link, &leader->server_at);
+    }
+    begin_to_connect(
+        link, (struct stream_request){.address = stream_connector_address(leader->connector)});
 }
 
 static bool have_tls(struct redis_link *link)
@@ -65,7 +112,7 @@ static bool have_tls(struct redis_link *link)
     const struct redis_settings *s = link->settings;
     char *error = NULL;
 
-    if (link->target->scheme != REDIS_TLS || link->tls) {
+    if (!link->target->tls || link->tls) {
         return true;
     }
     link->tls =
@@ -80,39 +127,48 @@ static bool have_tls(struct redis_link *link)
     return true;
 }
 
-/* Asks the guide; true when nothing remains to be done for this attempt. */
-static bool is_guided(struct redis_link *link)
+static void connect_to_target(struct redis_link *link)
 {
-    struct stream_address address;
+    const struct redis_target *target = link->target;
 
-    if (!link->guide) {
-        return false;
+    switch (target->scheme) {
+    case REDIS_UNIX:
+        begin_to_connect(link, (struct stream_request){.path = target->host});
+        break;
+    case REDIS_TCP:
+        connect_to_endpoint(link,
+                            &(struct redis_endpoint){.host = target->host, .port = target->port});
+        break;
+    case REDIS_SENTINEL:
+        ask_sentinels(link);
+        break;
+    case REDIS_EMBEDDED:
+    case REDIS_CLUSTER:
+        redis_link_unfit(link, "the target names no server to connect to");
+        break;
     }
-    switch (link->guide->attempt(link->guide_arg, &address)) {
-    case REDIS_ATTEMPT_TARGET:
-        return false;
-    case REDIS_ATTEMPT_ADDRESS:
-        begin_to_connect(link, (struct stream_request){.address = &address});
-        return true;
-    case REDIS_ATTEMPT_WAIT:
-        return true;
-    }
-    return false;
 }
 
 static void attempt(struct redis_link *link)
 {
-    const struct redis_target *target = link->target;
+    enum redis_attempt kind = REDIS_ATTEMPT_TARGET;
+    const struct redis_link *leader = NULL;
 
-    if (!have_tls(link) || is_guided(link)) {
+    if (!have_tls(link)) {
         return;
     }
-    if (target->scheme == REDIS_UNIX) {
-        begin_to_connect(link, (struct stream_request){.path = target->host});
-    } else if (target->scheme == REDIS_TCP || target->scheme == REDIS_TLS) {
-        begin_to_connect(link, (struct stream_request){.host = target->host, .port = target->port});
-    } else {
-        redis_link_unfit(link, "the target names no server to connect to");
+    if (link->guide) {
+        kind = link->guide->attempt(link->guide_arg, &leader);
+    }
+    switch (kind) {
+    case REDIS_ATTEMPT_TARGET:
+        connect_to_target(link);
+        break;
+    case REDIS_ATTEMPT_FOLLOW:
+        follow_link(link, leader);
+        break;
+    case REDIS_ATTEMPT_WAIT:
+        break;
     }
 }
 

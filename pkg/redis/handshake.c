@@ -3,9 +3,9 @@
  *
  *   AUTH [user] password, SELECT database   if configured
  *   CLIENT SETNAME tracker-NAME
- *   INFO server                             not for subscribers without a guide
+ *   INFO server                             not for subscribers without a guide, nor for Sentinels
  *   INFO replication                        for a guide: a replica is refused
- *   INFO memory                             not for subscribers
+ *   INFO memory                             not for subscribers, nor for Sentinels
  *   PING                                    refused by a server that is loading, busy in a script
  * or without its master, which answers all of the above
  *
@@ -200,17 +200,34 @@ static bool is_admitted(struct redis_link *link)
     return link->guide->admit(link->guide_arg, link->run_id) == REDIS_ADMIT;
 }
 
+/* NULL for a unix socket. The caller frees it. */
+static char *address_of_server(const struct redis_link *link)
+{
+    const struct redis_endpoint *at = &link->server_at;
+
+    if (!at->host) {
+        return NULL;
+    }
+    return mem_format(strchr(at->host, ':') ? "[%s]:%u" : "%s:%u", at->host, at->port);
+}
+
 static void finish_handshake(struct redis_link *link)
 {
+    char *address;
+
     if (!is_admitted(link)) {
         return;
     }
+    address = address_of_server(link);
     redis_link_enter(link, LINK_UP);
     redis_refusals_link_up(&link->refusals, link->name, loop_now_ms(link->loop));
     free(link->unfit);
     link->unfit = NULL;
-    log_info("redis_connected", LOG_STRING("link", link->name), LOG_STRING("redis", link->server),
+    LOG_WITH(link->is_sentinel ? LOG_DEBUG : LOG_INFO, NULL, "redis_connected",
+             LOG_STRING("link", link->name), LOG_STRING("redis", link->server),
+             LOG_STRING("address", address),
              LOG_STRING("run_id", *link->run_id != '\0' ? link->run_id : NULL));
+    free(address);
     if (link->callbacks.up) {
         link->callbacks.up(link->arg, link->run_id);
     }
@@ -286,10 +303,10 @@ static void send_redis_select(struct redis_link *link)
     }
 }
 
-/* Requests the server's identity, role and memory policy. */
+/* Requests the server's identity and role. */
 static void request_info(struct redis_link *link)
 {
-    if (!link->push || link->guide) {
+    if ((!link->push && !link->is_sentinel) || link->guide) {
         queue_handshake_command(link, server_replied, false, 2,
                                 (struct bytes[]){BYTES_LITERAL("INFO"), BYTES_LITERAL("server")});
     }
@@ -318,7 +335,7 @@ void redis_link_handshake(struct redis_link *link)
                             (struct bytes[]){BYTES_LITERAL("CLIENT"), BYTES_LITERAL("SETNAME"),
                                              bytes_from_string(name)});
     request_info(link);
-    if (!link->push) {
+    if (!link->push && !link->is_sentinel) {
         queue_handshake_command(link, memory_replied, false, 2,
                                 (struct bytes[]){BYTES_LITERAL("INFO"), BYTES_LITERAL("memory")});
     }

@@ -10,11 +10,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "metrics/metrics.h"
+#include "redis/sentinel_private.h"
 #include "stream/backoff.h"
 #include "tls/tls.h"
 
@@ -42,7 +44,7 @@ uint64_t redis_link_backoff(const struct redis_link *link)
 
 static bool is_command_link(const struct redis_link *link)
 {
-    return !link->push;
+    return !link->push && !link->is_sentinel;
 }
 
 void redis_link_enter(struct redis_link *link, enum link_state state)
@@ -236,6 +238,13 @@ static void log_loss(struct redis_link *link, bool was_up, const char *why)
     }
 }
 
+static void end_connection(struct redis_link *link)
+{
+    disconnect(link);
+    redis_sentinel_lookup_cancel(&link->lookup);
+    stream_connector_destroy(&link->connector);
+}
+
 /* When the handshake fails, another address of the name may lead to a usable server. */
 static bool try_next_server(struct redis_link *link, const char *why)
 {
@@ -272,8 +281,7 @@ static void lose_connection(struct redis_link *link, const char *why)
     if (was_up) {
         note_up_time(link);
     }
-    disconnect(link);
-    stream_connector_destroy(&link->connector);
+    end_connection(link);
     redis_link_enter(link, LINK_WAITING);
     lose_pending(link);
     if (was_up && link->state != LINK_CLOSED && link->callbacks.down) {
@@ -321,6 +329,7 @@ static void free_link(void *arg)
     writer_free(&link->out);
     free(link->pending);
     free(link->unfit);
+    free(link->server_at.host);
     free(link->server);
     free(link->name);
     free(link);
@@ -372,8 +381,7 @@ void redis_link_destroy(struct redis_link **pointer)
     if (!link) {
         return;
     }
-    disconnect(link);
-    stream_connector_destroy(&link->connector);
+    end_connection(link);
     redis_link_enter(link, LINK_CLOSED);
     lose_pending(link);
     loop_timer_destroy(&link->state_timer);
@@ -394,6 +402,11 @@ void redis_link_reset(struct redis_link *link, const char *why)
     }
 }
 
+void redis_link_set_sentinel(struct redis_link *link)
+{
+    link->is_sentinel = true;
+}
+
 void redis_link_set_guide(struct redis_link *link, const struct redis_link_guide *guide, void *arg)
 {
     link->guide = guide;
@@ -407,9 +420,14 @@ void redis_link_try_now(struct redis_link *link)
     }
 }
 
-const struct stream_address *redis_link_address(const struct redis_link *link)
+bool redis_link_leads_to(const struct redis_link *link, struct bytes host, struct bytes port)
 {
-    return stream_connector_address(link->connector);
+    char number[8];
+
+    (void)snprintf(number, sizeof number, "%u", link->server_at.port);
+    return link->state >= LINK_CONNECTING && link->server_at.host &&
+           bytes_equal(host, bytes_from_string(link->server_at.host)) &&
+           bytes_equal(port, bytes_from_string(number));
 }
 
 void redis_command(struct redis_link *link, redis_callback callback, void *arg, size_t count,

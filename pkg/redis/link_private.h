@@ -1,6 +1,6 @@
 /*
  * link_private: the internals of a link, shared by link.c (states, replies), connect.c,
- * handshake.c, pipeline.c (output and time-outs) and script.c.
+ * handshake.c, pipeline.c (output and time-outs), script.c and sentinel_lookup.c.
  *
  * Commands in flight are kept in a ring, oldest first; a reply belongs to the oldest. A callback
  * may reset or destroy the link: after calling one, compare link->reader with its previous value,
@@ -20,21 +20,23 @@
 enum link_state {
     LINK_CLOSED,      /* destroyed; for good */
     LINK_WAITING,     /* for the next attempt: state_timer */
-    LINK_CONNECTING,  /* the connector looks the name up and connects; it has its own time-outs */
+    LINK_CONNECTING,  /* the Sentinels are asked, or the connector looks the name up and connects;
+                         both have their own time-outs */
     LINK_HANDSHAKING, /* socket and reader are set; handshake commands are in flight: state_timer */
     LINK_UP           /* accepts the user's commands */
 };
 
 struct redis_call; /* script.c */
+struct redis_sentinel_lookup;
 
 /*
  * A store's decisions for its links (store.c). A link without a guide connects to the addresses of
  * its target, and does not check the server's role.
  */
 enum redis_attempt {
-    REDIS_ATTEMPT_TARGET,  /* the target's addresses, resolved anew */
-    REDIS_ATTEMPT_ADDRESS, /* this one */
-    REDIS_ATTEMPT_WAIT     /* none, until redis_link_try_now */
+    REDIS_ATTEMPT_TARGET, /* the target's addresses, resolved anew */
+    REDIS_ATTEMPT_FOLLOW, /* the address to which another link is connected */
+    REDIS_ATTEMPT_WAIT    /* none, until redis_link_try_now */
 };
 enum redis_admission {
     REDIS_ADMIT,        /* the link is up */
@@ -42,7 +44,8 @@ enum redis_admission {
     REDIS_ADMIT_REFUSED /* the guide has reset the link */
 };
 struct redis_link_guide {
-    enum redis_attempt (*attempt)(void *arg, struct stream_address *address);
+    /* FOLLOW sets *leader, a link that is up. */
+    enum redis_attempt (*attempt)(void *arg, const struct redis_link **leader);
     /* The handshake is complete; run_id is empty if INFO is refused. */
     enum redis_admission (*admit)(void *arg, const char *run_id);
     /* The server is a replica; the connection is closed after the call. */
@@ -73,6 +76,7 @@ struct redis_link {
     /* Set for a subscriber: true when the reply is a message, not an answer. A subscriber requests
      * INFO only if it has a guide. */
     bool (*push)(void *arg, const struct redis_reply *reply);
+    bool is_sentinel; /* leads to a Sentinel, whose identity and memory are of no interest */
     const struct redis_link_guide *guide; /* NULL: none */
     void *guide_arg;
 
@@ -80,7 +84,9 @@ struct redis_link {
     struct loop_timer *state_timer;
     unsigned attempts; /* since the link was last stable: the exponent of the backoff */
     uint64_t up_since_ms;
-    uint64_t down_since_ms;             /* when a stable connection was lost; 0: never up */
+    uint64_t down_since_ms;               /* when a stable connection was lost; 0: never up */
+    struct redis_sentinel_lookup *lookup; /* in LINK_CONNECTING, while the Sentinels are asked */
+    struct redis_endpoint server_at;      /* what is connected to; host is NULL for a unix socket */
     struct stream_connector *connector; /* from LINK_CONNECTING on, until the connection is lost */
     struct tls_context *tls;
     struct stream_socket *socket;
@@ -127,12 +133,13 @@ uint64_t redis_link_backoff(const struct redis_link *link);
 /* Reads and dispatches what has arrived. */
 void redis_link_receive(struct redis_link *link);
 
-/* Must be called right after the link was created, before the loop runs. */
+/* Both must be called right after the link was created, before the loop runs. */
+void redis_link_set_sentinel(struct redis_link *link);
 void redis_link_set_guide(struct redis_link *link, const struct redis_link_guide *guide, void *arg);
 /* Ends a wait for the next attempt. */
 void redis_link_try_now(struct redis_link *link);
-/* In LINK_UP: the address it is connected to. */
-const struct stream_address *redis_link_address(const struct redis_link *link);
+/* Whether it is connected or connecting to that server. */
+bool redis_link_leads_to(const struct redis_link *link, struct bytes host, struct bytes port);
 
 /* connect.c */
 void redis_link_state_timer(void *arg);

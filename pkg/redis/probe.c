@@ -17,23 +17,42 @@ struct probe_socket {
     int fd;
 };
 
-struct redis_probe {
-    struct loop *loop;
-    const struct redis_target *target;
+struct probe_host {
+    struct redis_probe *probe;
+    const char *name;
+    uint16_t port;
     struct stream_lookup *lookup;
     struct stream_addresses addresses; /* the result of the last successful look-up */
     struct probe_socket sockets[STREAM_ADDRESSES_MAX];
+};
+
+struct redis_probe {
+    struct loop *loop;
     uint64_t started_ms;
     unsigned tried; /* addresses to which a connect was started */
     bool answered;
+    size_t host_count;
+    struct probe_host hosts[];
 };
+
+static void add_probe_host(struct redis_probe *probe, const char *name, uint16_t port)
+{
+    probe->hosts[probe->host_count++] =
+        (struct probe_host){.probe = probe, .name = name, .port = port};
+}
 
 struct redis_probe *redis_probe_create(struct loop *loop, const struct redis_target *target)
 {
-    struct redis_probe *probe = mem_zalloc(1, sizeof *probe);
+    const size_t most = target->endpoint_count > 0 ? target->endpoint_count : 1;
+    struct redis_probe *probe = mem_zalloc(1, sizeof *probe + most * sizeof *probe->hosts);
 
     probe->loop = loop;
-    probe->target = target;
+    if (target->scheme == REDIS_TCP) {
+        add_probe_host(probe, target->host, target->port);
+    }
+    for (size_t i = 0; i < target->endpoint_count; i++) {
+        add_probe_host(probe, target->endpoints[i].host, target->endpoints[i].port);
+    }
     redis_probe_refresh(probe);
     return probe;
 }
@@ -48,8 +67,10 @@ static void close_socket(struct probe_socket *socket)
 
 void redis_probe_stop(struct redis_probe *probe)
 {
-    for (unsigned i = 0; i < STREAM_ADDRESSES_MAX; i++) {
-        close_socket(&probe->sockets[i]);
+    for (size_t i = 0; i < probe->host_count; i++) {
+        for (unsigned j = 0; j < STREAM_ADDRESSES_MAX; j++) {
+            close_socket(&probe->hosts[i].sockets[j]);
+        }
     }
     probe->tried = 0;
     probe->answered = false;
@@ -62,34 +83,42 @@ void redis_probe_destroy(struct redis_probe **pointer)
     *pointer = NULL;
     if (probe) {
         redis_probe_stop(probe);
-        stream_lookup_cancel(&probe->lookup);
+        for (size_t i = 0; i < probe->host_count; i++) {
+            stream_lookup_cancel(&probe->hosts[i].lookup);
+        }
         free(probe);
     }
 }
 
 static void on_probe_resolved(void *arg, const struct stream_addresses *addresses)
 {
-    struct redis_probe *probe = arg;
+    struct probe_host *host = arg;
 
     if (addresses->error == 0) {
-        probe->addresses = *addresses;
+        host->addresses = *addresses;
     }
-    stream_lookup_cancel(&probe->lookup);
+    stream_lookup_cancel(&host->lookup);
+}
+
+static void refresh_probe_host(struct probe_host *host)
+{
+    struct stream_addresses found;
+
+    if (host->lookup) {
+        return;
+    }
+    if (stream_resolve_numeric(host->name, host->port, &found)) {
+        host->addresses = found;
+    } else {
+        host->lookup = stream_lookup_start(host->probe->loop, host->name, host->port, LOOKUP_MS,
+                                           on_probe_resolved, host);
+    }
 }
 
 void redis_probe_refresh(struct redis_probe *probe)
 {
-    const struct redis_target *target = probe->target;
-    struct stream_addresses found;
-
-    if (probe->lookup || (target->scheme != REDIS_TCP && target->scheme != REDIS_TLS)) {
-        return;
-    }
-    if (stream_resolve_numeric(target->host, target->port, &found)) {
-        probe->addresses = found;
-    } else {
-        probe->lookup = stream_lookup_start(probe->loop, target->host, target->port, LOOKUP_MS,
-                                            on_probe_resolved, probe);
+    for (size_t i = 0; i < probe->host_count; i++) {
+        refresh_probe_host(&probe->hosts[i]);
     }
 }
 
@@ -110,10 +139,10 @@ static void on_probe_ready(void *arg, unsigned events)
     close_socket(socket);
 }
 
-static void connect_probe(struct redis_probe *probe, const struct stream_address *address)
+static void connect_probe(struct redis_probe *probe, struct probe_socket *own,
+                          const struct stream_address *address)
 {
-    struct probe_socket *own = &probe->sockets[probe->tried++];
-
+    probe->tried++;
     own->probe = probe;
     own->fd = stream_connect(address, NULL);
     if (own->fd < 0) {
@@ -128,8 +157,12 @@ void redis_probe_start(struct redis_probe *probe)
 {
     redis_probe_stop(probe);
     probe->started_ms = loop_now_ms(probe->loop);
-    for (unsigned i = 0; i < probe->addresses.count; i++) {
-        connect_probe(probe, &probe->addresses.list[i]);
+    for (size_t i = 0; i < probe->host_count; i++) {
+        struct probe_host *host = &probe->hosts[i];
+
+        for (unsigned j = 0; j < host->addresses.count; j++) {
+            connect_probe(probe, &host->sockets[j], &host->addresses.list[j]);
+        }
     }
 }
 

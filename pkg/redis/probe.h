@@ -1,6 +1,6 @@
 /*
- * probe: whether anything answers at Redis's addresses: TCP connects in addition to those of the
- * links; nothing is sent on them.
+ * probe: whether anything answers at Redis's addresses, or at those of its Sentinels: TCP connects
+ * in addition to those of the links; nothing is sent on them.
  *
  * A server that accepts, refuses or is busy answers; so does the kernel for one that is stopped. No
  * answer means that the network drops packets, or that the host is down.

@@ -6,6 +6,8 @@
  * arrive in order. Every callback is called exactly once: with the reply, or with a status that
  * gives the reason why there is none. Callbacks may issue commands and may destroy the link.
  *
+ * A link to a target of Sentinels asks them for the master before each attempt to connect.
+ *
  * A link connects by itself, and reconnects after a loss with exponential backoff and full jitter.
  * On each connection it does TLS, AUTH and SELECT (without HELLO: RESP2), reads `INFO server` and
  * `INFO memory`, refuses a server older than 7.0 and a maxmemory-policy other than noeviction, and
@@ -49,6 +51,8 @@ struct redis_settings {
     bool tls_verify;         /* redis.tls_verify */
     char *password;          /* redis.password, if the URL has none; redis.password_file */
     char *user;              /* redis.user */
+    char *sentinel_password; /* redis.sentinel_password; redis.sentinel_password_file */
+    char *sentinel_user;     /* redis.sentinel_user */
 };
 extern const struct config_module redis_config;
 
@@ -56,21 +60,29 @@ extern const struct config_module redis_config;
 enum redis_scheme {
     REDIS_EMBEDDED,
     REDIS_TCP,
-    REDIS_TLS,
     REDIS_UNIX,
-    REDIS_SENTINEL,
+    REDIS_SENTINEL, /* the Sentinels know the address of the master */
     REDIS_CLUSTER
+};
+#define REDIS_ENDPOINTS_MAX 16
+struct redis_endpoint {
+    char *host; /* a name or a numeric address */
+    uint16_t port;
 };
 struct redis_target {
     enum redis_scheme scheme;
-    char *host; /* or the unix socket's path */
+    bool tls;
+    char *host; /* of REDIS_TCP, or the unix socket's path */
     uint16_t port;
     char *user;     /* NULL: none */
     char *password; /* NULL: none; never logged */
     unsigned database;
+    char *master; /* REDIS_SENTINEL: the name under which the Sentinels monitor it */
+    size_t endpoint_count;
+    struct redis_endpoint endpoints[REDIS_ENDPOINTS_MAX]; /* the Sentinels */
 };
-/* NULL, or the error (the caller frees; it never contains the password). Sentinel and Cluster URLs
- * are recognised, and refused as not supported. */
+/* NULL, or the error (the caller frees; it never contains the password). Cluster URLs are
+ * recognised, and refused as not supported. */
 char *redis_target_parse(const char *url, struct redis_target *target)
     __attribute__((warn_unused_result));
 void redis_target_free(struct redis_target *target);

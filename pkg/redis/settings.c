@@ -50,7 +50,8 @@ static const struct config_setting settings[] = {
      .flags = CONFIG_SECRET,
      .check = check_url,
      .help =
-         "Address of Redis: embedded, redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:PATH."},
+         "Address of Redis: embedded, redis://HOST:PORT/DB, rediss://HOST:PORT/DB, unix:PATH or "
+         "redis-sentinel://HOST:PORT,HOST:PORT/MASTER."},
     {.key = "redis.data",
      .type = CONFIG_STRING,
      .offset = FIELD(data),
@@ -178,6 +179,17 @@ static const struct config_setting settings[] = {
      .standard = "",
      .flags = CONFIG_SECRET,
      .help = "Password for Redis, if the URL has none."},
+    {.key = "redis.sentinel_user",
+     .type = CONFIG_STRING,
+     .offset = FIELD(sentinel_user),
+     .standard = "",
+     .help = "User name for the Sentinels; those in the URL are for Redis."},
+    {.key = "redis.sentinel_password",
+     .type = CONFIG_STRING,
+     .offset = FIELD(sentinel_password),
+     .standard = "",
+     .flags = CONFIG_SECRET,
+     .help = "Password for the Sentinels."},
     {.key = NULL}};
 
 const struct config_module redis_config = {

@@ -8,7 +8,8 @@
  *       └──────────────────────── command link up ──────────────► COMMANDS_ONLY
  *
  * Each state goes back to SEARCHING when the command link is lost. Both links are reset after a
- * change of the role, READONLY, different servers, and events that are missing twice.
+ * change of the role, READONLY, different servers, another master by the word of the Sentinels, and
+ * events that are missing twice.
  *
  * A front-end without events keeps its lease, so the store calls `up` also in COMMANDS_ONLY. But at
  * first, and after the links had reached different servers, it passes through PAIRING, and calls
@@ -22,6 +23,7 @@
 #include "base/mem.h"
 #include "metrics/metrics.h"
 #include "redis/link_private.h"
+#include "redis/sentinel_private.h"
 
 /* If events are missing again within this time, both links are reset. */
 #define EVENTS_AGAIN_MS 30000
@@ -30,6 +32,7 @@ static const char why_no_connection[] = "no connection to Redis";
 static const char why_replica[] = "readonly: Redis is a replica";
 static const char why_servers[] = "the connections reach different servers";
 static const char why_events[] = "events of Redis do not arrive in time";
+static const char why_switched[] = "the Sentinels have switched to another master";
 static const char why_no_commands[] = "the command link is down";
 
 enum store_state {
@@ -58,6 +61,7 @@ struct redis_store {
     bool no_role;           /* INFO replication is refused */
     uint64_t events_missing_ms; /* the last time that events were missing; 0: never */
     struct loop_timer *role_timer;
+    struct redis_sentinel_watch *watch; /* NULL: the target has no Sentinels */
 };
 
 static const char *store_state_name(enum store_state state)
@@ -170,8 +174,9 @@ static void request_role(void *arg)
 
 /* The command link. */
 
-/* The candidates for the master: here the target's addresses; the link checks the role of each. */
-static enum redis_attempt find_master(void *arg, struct stream_address *address)
+/* The candidates for the master: the target's addresses, or what its Sentinels say; the link checks
+ * the role of each. */
+static enum redis_attempt find_master(void *arg, const struct redis_link **leader)
 {
     struct redis_store *store = arg;
 
@@ -253,7 +258,7 @@ static const struct redis_link_guide commands_guide = {.attempt = find_master,
 
 /* The events link, which follows the command link. */
 
-static enum redis_attempt follow_commands(void *arg, struct stream_address *address)
+static enum redis_attempt follow_commands(void *arg, const struct redis_link **leader)
 {
     struct redis_store *store = arg;
 
@@ -261,8 +266,8 @@ static enum redis_attempt follow_commands(void *arg, struct stream_address *addr
         return REDIS_ATTEMPT_WAIT;
     }
     store->read_again = false;
-    *address = *redis_link_address(store->commands);
-    return REDIS_ATTEMPT_ADDRESS;
+    *leader = store->commands;
+    return REDIS_ATTEMPT_FOLLOW;
 }
 
 static void on_read_again(void *arg, enum redis_status status, const struct redis_reply *reply)
@@ -357,6 +362,24 @@ static const struct redis_link_guide events_guide = {.attempt = follow_commands,
                                                      .no_role = on_no_role,
                                                      .readonly = on_readonly};
 
+/* The Sentinels. */
+
+static void on_master_named(void *arg, struct bytes host, struct bytes port)
+{
+    struct redis_store *store = arg;
+
+    if (redis_link_leads_to(store->commands, host, port)) {
+        return;
+    }
+    log_info("redis_master_switched", LOG_BYTES("host", host), LOG_BYTES("port", port));
+    if (store->state == STORE_SEARCHING) {
+        redis_link_reset(store->commands, why_switched);
+    } else {
+        reset_both(store, why_switched, METRIC_REDIS_RESET_SWITCH);
+    }
+    redis_link_try_now(store->commands);
+}
+
 /* The public part. */
 
 struct redis_store *redis_store_create(struct loop *loop, const struct redis_target *target,
@@ -379,6 +402,9 @@ struct redis_store *redis_store_create(struct loop *loop, const struct redis_tar
         redis_subscriber_create(loop, "events", target, settings, &events_callbacks, store);
     store->events_link = redis_subscriber_link(store->events);
     redis_link_set_guide(store->events_link, &events_guide, store);
+    if (target->scheme == REDIS_SENTINEL) {
+        store->watch = redis_sentinel_watch_create(loop, target, settings, on_master_named, store);
+    }
     return store;
 }
 
@@ -390,6 +416,7 @@ void redis_store_destroy(struct redis_store **pointer)
     if (!store) {
         return;
     }
+    redis_sentinel_watch_destroy(&store->watch);
     redis_subscriber_destroy(&store->events);
     redis_link_destroy(&store->commands);
     loop_timer_destroy(&store->role_timer);

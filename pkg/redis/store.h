@@ -2,20 +2,19 @@
  * store: a front-end's connections to Redis: a command link and a subscriber on the same server,
  * which is a master.
  *
- * The command link searches for the master: each attempt resolves the target anew, and tries its
- * addresses until one reports role:master. The subscriber's link then connects to the same address.
- * Each reads `INFO server` and `INFO replication` before it is up. Both are reset, and the search
- * begins again, when
+ * The command link searches for the master: each attempt resolves the target anew, or asks its
+ * Sentinels, and tries the addresses until one reports role:master. The subscriber's link then
+ * connects to the same address. Each reads `INFO server` and `INFO replication` before it is up.
+ * Both are reset, and the search begins again, when
  *
  *   - the server has become a replica: by its role, checked every redis.role_interval, or by a
  *     READONLY reply. REPLICAOF and FAILOVER do not close connections, so there is no other sign
+ *   - the Sentinels name another master (+switch-master)
  *   - the two links reach servers with different run ids, also after both have been read again
  *   - events fail to arrive for the second time within 30 s
  *
  * The cause remains the reason why the store is not up until it is: redis_store_why_not. If INFO is
  * refused, roles are not checked.
- *
- * Other topologies would differ in the source of candidates for the master: find_master in store.c.
  */
 #ifndef REDIS_STORE_H
 #define REDIS_STORE_H

@@ -4,6 +4,8 @@
  *   embedded
  *   redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]      rediss:// the same over TLS
  *   unix:[//[[USER]:PASSWORD@]]/PATH[?db=DATABASE]
+ *   redis-sentinel://[[USER]:PASSWORD@]HOST[:PORT][,HOST[:PORT]]…/MASTER[/DATABASE]
+ *                                                         rediss-sentinel:// the same over TLS
  *
  * User, password and path may be percent-encoded. No message quotes any part of the URL: if it is
  * malformed, the password may be anywhere in it.
@@ -13,26 +15,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "redis/target_private.h"
 
 #define DEFAULT_PORT  6379
+#define SENTINEL_PORT 26379
 #define DATABASES_MAX 65535
 #define HOST_MAX      255
 
 static const struct scheme {
     const char *prefix;
     enum redis_scheme scheme;
+    bool tls;
 } schemes[] = {
-    {"redis://", REDIS_TCP},
-    {"rediss://", REDIS_TLS},
-    {"unix:", REDIS_UNIX},
-    {"redis-sentinel://", REDIS_SENTINEL},
-    {"redis+sentinel://", REDIS_SENTINEL},
-    {"sentinel://", REDIS_SENTINEL},
-    {"redis-cluster://", REDIS_CLUSTER},
-    {"redis+cluster://", REDIS_CLUSTER},
-    {"cluster://", REDIS_CLUSTER},
+    {"redis://", REDIS_TCP, false},
+    {"rediss://", REDIS_TCP, true},
+    {"unix:", REDIS_UNIX, false},
+    {"redis-sentinel://", REDIS_SENTINEL, false},
+    {"rediss-sentinel://", REDIS_SENTINEL, true},
+    {"redis+sentinel://", REDIS_SENTINEL, false},
+    {"rediss+sentinel://", REDIS_SENTINEL, true},
+    {"redis-cluster://", REDIS_CLUSTER, false},
+    {"rediss-cluster://", REDIS_CLUSTER, true},
+    {"redis+cluster://", REDIS_CLUSTER, false},
+    {"rediss+cluster://", REDIS_CLUSTER, true},
 };
 
 static int target_hex_value(char c)
@@ -110,12 +117,12 @@ static const char *read_credentials(const char *text, size_t len, struct redis_t
 }
 
 /* HOST[:PORT], an IPv6 address in brackets */
-static const char *read_redis_host(const char *text, size_t len, struct redis_target *target)
+static const char *read_redis_host(const char *text, size_t len, unsigned port,
+                                   struct redis_endpoint *endpoint)
 {
     const char *host = text;
     const char *after;
     size_t host_len;
-    unsigned port = DEFAULT_PORT;
 
     if (len > 0 && *text == '[') {
         const char *bracket = memchr(text, ']', len);
@@ -140,31 +147,28 @@ static const char *read_redis_host(const char *text, size_t len, struct redis_ta
          port == 0)) {
         return "the port is not a number from 1 to 65535 (an IPv6 address needs brackets)";
     }
-    target->host = mem_dup(host, host_len);
-    target->port = (uint16_t)port;
+    endpoint->host = mem_dup(host, host_len);
+    endpoint->port = (uint16_t)port;
     return NULL;
 }
 
-/* What follows redis:// and rediss:// */
-static const char *read_network(const char *text, struct redis_target *target)
+/* Reads [[USER]:PASSWORD@], and sets *text to what follows it; len: that of both. */
+static const char *read_authority_user(const char **text, size_t *len, struct redis_target *target)
 {
-    size_t len = strcspn(text, "/?#");
-    const char *path = text + len;
-    const char *at = memrchr(text, '@', len);
-    const char *wrong;
+    const char *at = memrchr(*text, '@', *len);
+    const char *wrong = NULL;
 
     if (at) {
-        wrong = read_credentials(text, (size_t)(at - text), target);
-        if (wrong) {
-            return wrong;
-        }
-        len -= (size_t)(at + 1 - text);
-        text = at + 1;
+        wrong = read_credentials(*text, (size_t)(at - *text), target);
+        *len -= (size_t)(at + 1 - *text);
+        *text = at + 1;
     }
-    wrong = read_redis_host(text, len, target);
-    if (wrong) {
-        return wrong;
-    }
+    return wrong;
+}
+
+/* Nothing, / or /DATABASE */
+static const char *read_database(const char *path, struct redis_target *target)
+{
     if (*path == '/' && path[1] != '\0') {
         return read_bounded_number(path + 1, strlen(path + 1), DATABASES_MAX, &target->database)
                    ? NULL
@@ -172,6 +176,71 @@ static const char *read_network(const char *text, struct redis_target *target)
     }
     return *path == '\0' || *path == '/' ? NULL
                                          : "it has a query or fragment, which is not supported";
+}
+
+/* What follows redis:// and rediss:// */
+static const char *read_network(const char *text, struct redis_target *target)
+{
+    struct redis_endpoint endpoint = {.host = NULL};
+    size_t len = strcspn(text, "/?#");
+    const char *path = text + len;
+    const char *wrong = read_authority_user(&text, &len, target);
+
+    if (!wrong) {
+        wrong = read_redis_host(text, len, DEFAULT_PORT, &endpoint);
+    }
+    target->host = endpoint.host;
+    target->port = endpoint.port;
+    return wrong ? wrong : read_database(path, target);
+}
+
+/* HOST[:PORT][,HOST[:PORT]]… */
+static const char *read_endpoints(const char *text, size_t len, unsigned port,
+                                  struct redis_target *target)
+{
+    const char *end = text + len;
+    const char *wrong;
+
+    for (;;) {
+        const char *comma = memchr(text, ',', (size_t)(end - text));
+        const char *stop = comma ? comma : end;
+
+        if (target->endpoint_count == REDIS_ENDPOINTS_MAX) {
+            return "it names more than 16 hosts";
+        }
+        wrong = read_redis_host(text, (size_t)(stop - text), port,
+                                &target->endpoints[target->endpoint_count]);
+        if (wrong) {
+            return wrong;
+        }
+        target->endpoint_count++;
+        if (!comma) {
+            return NULL;
+        }
+        text = comma + 1;
+    }
+}
+
+/* What follows redis-sentinel:// and rediss-sentinel:// */
+static const char *read_sentinels(const char *text, struct redis_target *target)
+{
+    size_t len = strcspn(text, "/?#");
+    const char *path = text + len;
+    const char *wrong = read_authority_user(&text, &len, target);
+
+    if (!wrong) {
+        wrong = read_endpoints(text, len, SENTINEL_PORT, target);
+    }
+    if (wrong) {
+        return wrong;
+    }
+    len = *path == '/' ? strcspn(path + 1, "/?#") : 0;
+    if (len == 0) {
+        return "the name of the master is missing: redis-sentinel://HOST:PORT/MASTER";
+    }
+    target->master = percent_decode(path + 1, len);
+    return target->master ? read_database(path + 1 + len, target)
+                          : "the name of the master is not percent-encoded properly";
 }
 
 /* What follows unix: */
@@ -225,21 +294,22 @@ const char *redis_target_read(const char *url, struct redis_target *target)
             continue;
         }
         target->scheme = schemes[i].scheme;
+        target->tls = schemes[i].tls;
         switch (target->scheme) {
         case REDIS_TCP:
-        case REDIS_TLS:
             return read_network(url + len, target);
         case REDIS_UNIX:
             return read_unix(url + len, target);
         case REDIS_SENTINEL:
-            return "Redis Sentinel is not supported";
+            return read_sentinels(url + len, target);
         case REDIS_CLUSTER:
             return "Redis Cluster is not supported";
         case REDIS_EMBEDDED:
             break;
         }
     }
-    return "it is not one of embedded, redis://HOST:PORT/DB, rediss://HOST:PORT/DB and unix:PATH";
+    return "it is not one of embedded, redis://HOST:PORT/DB, rediss://HOST:PORT/DB, unix:PATH and "
+           "redis-sentinel://HOST:PORT,HOST:PORT/MASTER";
 }
 
 char *redis_target_parse(const char *url, struct redis_target *target)
@@ -260,23 +330,49 @@ void redis_target_free(struct redis_target *target)
     free(target->host);
     free(target->user);
     free(target->password);
+    free(target->master);
+    for (size_t i = 0; i < target->endpoint_count; i++) {
+        free(target->endpoints[i].host);
+    }
     *target = (struct redis_target){.scheme = REDIS_EMBEDDED};
+}
+
+/* HOST:PORT, an IPv6 address in brackets */
+static void write_endpoint(struct writer *writer, const struct redis_endpoint *endpoint)
+{
+    writer_format(writer, strchr(endpoint->host, ':') ? "[%s]:%u" : "%s:%u", endpoint->host,
+                  endpoint->port);
+}
+
+static char *describe_sentinels(const struct redis_target *target)
+{
+    struct writer writer = {.data = NULL};
+    char *text;
+
+    for (size_t i = 0; i < target->endpoint_count; i++) {
+        writer_string(&writer, i > 0 ? "," : "");
+        write_endpoint(&writer, &target->endpoints[i]);
+    }
+    text = mem_format("%s://%.*s/%s/%u", target->tls ? "rediss-sentinel" : "redis-sentinel",
+                      (int)writer.len, (const char *)writer.data, target->master, target->database);
+    writer_free(&writer);
+    return text;
 }
 
 char *redis_target_describe(const struct redis_target *target)
 {
     switch (target->scheme) {
     case REDIS_TCP:
-    case REDIS_TLS:
         return mem_format(strchr(target->host, ':') ? "%s://[%s]:%u/%u" : "%s://%s:%u/%u",
-                          target->scheme == REDIS_TLS ? "rediss" : "redis", target->host,
-                          target->port, target->database);
+                          target->tls ? "rediss" : "redis", target->host, target->port,
+                          target->database);
     case REDIS_UNIX:
         return target->database == 0 ? mem_format("unix:%s", target->host)
                                      : mem_format("unix:%s?db=%u", target->host, target->database);
     case REDIS_EMBEDDED:
         return mem_strdup("embedded");
     case REDIS_SENTINEL:
+        return describe_sentinels(target);
     case REDIS_CLUSTER:
         break;
     }

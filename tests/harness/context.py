@@ -16,6 +16,7 @@ from .namespaces import Network
 from .process import Process, run
 from .proxy import Proxy
 from .redis import Redis
+from .sentinel import Sentinel, Sentinels
 from .tracker import Client, Versioned
 from .waiting import wait_until
 
@@ -105,6 +106,16 @@ class Context:
         redis = Redis(self.directory("redis"), **options)
         self.end_redis(redis)
         return redis
+
+    def sentinel(self, master, quorum, **options):
+        """One that watches that Redis."""
+        sentinel = Sentinel(self.directory("sentinel"), master, quorum, **options)
+        self.stack.callback(lambda: sentinel.process.kill())  # it may be started again
+        return sentinel
+
+    def sentinels(self, **options):
+        """See Sentinels."""
+        return Sentinels(self, **options)
 
     def end_redis(self, redis):
         """At the end of the test: it is killed, when its ACL LOG has been read."""

@@ -116,12 +116,19 @@ class Redis:
             raise
 
     def _connected(self):
-        """The connection, whatever it has to say: it may refuse PING and answer others."""
-        try:
-            self("PING")
-        except RedisError:
-            pass
-        return self._connection
+        """The connection, whatever it has to say: it may refuse PING and answer others. A new one when Redis has
+        closed it, as a Sentinel makes it do."""
+        for is_last in (False, True):
+            try:
+                self("PING")
+            except RedisError:
+                pass
+            except OSError:
+                if is_last:
+                    raise
+                continue
+            return self._connection
+        return None
 
     def hash(self, key):
         return self._connected().hash(key)

@@ -21,14 +21,14 @@ static const struct good {
     {"redis://[::1]:6380/2", REDIS_TCP, "::1", 6380, NULL, NULL, 2, "redis://[::1]:6380/2"},
     {"redis://[2001:db8::7]", REDIS_TCP, "2001:db8::7", 6379, NULL, NULL, 0,
      "redis://[2001:db8::7]:6379/0"},
-    {"rediss://h:65535", REDIS_TLS, "h", 65535, NULL, NULL, 0, "rediss://h:65535/0"},
+    {"rediss://h:65535", REDIS_TCP, "h", 65535, NULL, NULL, 0, "rediss://h:65535/0"},
     {"redis://:geheim@h", REDIS_TCP, "h", 6379, NULL, "geheim", 0, "redis://h:6379/0"},
     {"redis://me:geheim@h:7", REDIS_TCP, "h", 7, "me", "geheim", 0, "redis://h:7/0"},
     {"redis://me@h", REDIS_TCP, "h", 6379, "me", NULL, 0, "redis://h:6379/0"},
     {"redis://me:@h", REDIS_TCP, "h", 6379, "me", "", 0, "redis://h:6379/0"},
     {"redis://a%40b:p%3Aq%2fr%25@h", REDIS_TCP, "h", 6379, "a@b", "p:q/r%", 0, "redis://h:6379/0"},
     {"redis://me:a@b@h", REDIS_TCP, "h", 6379, "me", "a@b", 0, "redis://h:6379/0"},
-    {"rediss://me:geheim@[::1]:7/3", REDIS_TLS, "::1", 7, "me", "geheim", 3, "rediss://[::1]:7/3"},
+    {"rediss://me:geheim@[::1]:7/3", REDIS_TCP, "::1", 7, "me", "geheim", 3, "rediss://[::1]:7/3"},
     {"unix:/run/redis.sock", REDIS_UNIX, "/run/redis.sock", 0, NULL, NULL, 0,
      "unix:/run/redis.sock"},
     {"unix:///run/redis.sock", REDIS_UNIX, "/run/redis.sock", 0, NULL, NULL, 0,
@@ -67,6 +67,45 @@ static void test_good(void **state)
         free(described);
         redis_target_free(&target);
         assert_null(target.host);
+    }
+}
+
+static const struct sentinels {
+    const char *url;
+    bool tls;
+    const char *master;
+    const char *password;
+    unsigned database;
+    const char *described;
+} sentinels[] = {
+    {"redis-sentinel://h/main", false, "main", NULL, 0, "redis-sentinel://h:26379/main/0"},
+    {"redis+sentinel://h:1/main/", false, "main", NULL, 0, "redis-sentinel://h:1/main/0"},
+    {"redis-sentinel://:geheim@a,10.0.0.1:7,[::1]:8,[2001:db8::7]/a%20b/15", false, "a b", "geheim",
+     15, "redis-sentinel://a:26379,10.0.0.1:7,[::1]:8,[2001:db8::7]:26379/a b/15"},
+    {"rediss-sentinel://a,b/m", true, "m", NULL, 0, "rediss-sentinel://a:26379,b:26379/m/0"},
+};
+
+static void test_sentinels(void **state)
+{
+    for (size_t i = 0; i < sizeof sentinels / sizeof *sentinels; i++) {
+        struct redis_target target;
+        char *error = redis_target_parse(sentinels[i].url, &target);
+        char *described;
+
+        if (error) {
+            fail_msg("%s: %s", sentinels[i].url, error);
+        }
+        assert_int_equal(target.scheme, REDIS_SENTINEL);
+        assert_int_equal(target.tls, sentinels[i].tls);
+        assert_null(target.host);
+        assert_string_equal(target.master, sentinels[i].master);
+        assert_same(target.password, sentinels[i].password);
+        assert_int_equal(target.database, sentinels[i].database);
+        described = redis_target_describe(&target);
+        assert_string_equal(described, sentinels[i].described);
+        free(described);
+        redis_target_free(&target);
+        assert_int_equal(target.endpoint_count, 0);
     }
 }
 
@@ -113,9 +152,17 @@ static const struct bad {
     {"unix:/a?db=", "query"},
     {"unix:/a?db=1&password=geheim", "query"},
     {"unix:/a%", "percent"},
-    {"redis-sentinel://geheim@h", "Sentinel is not supported"},
-    {"redis+sentinel://h", "Sentinel is not supported"},
-    {"sentinel://h", "Sentinel is not supported"},
+    {"redis-sentinel://me:geheim@h", "name of the master"},
+    {"redis-sentinel://me:geheim@h/", "name of the master"},
+    {"redis-sentinel://h//1", "name of the master"},
+    {"redis-sentinel://h/main%", "name of the master"},
+    {"redis-sentinel://h/main/x", "database"},
+    {"redis-sentinel://h/main?db=1", "query"},
+    {"redis-sentinel:///main", "host"},
+    {"redis-sentinel://h,/main", "host"},
+    {"redis-sentinel://h,,i/main", "host"},
+    {"redis-sentinel://h:0,i/main", "port"},
+    {"redis-sentinel://a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q/main", "more than 16"},
     {"redis-cluster://h", "Cluster is not supported"},
     {"redis+cluster://geheim@h", "Cluster is not supported"},
 };
@@ -163,9 +210,9 @@ static void test_scheme_of_refused(void **state)
 {
     struct redis_target target;
 
-    free(redis_target_parse("sentinel://h", &target));
+    free(redis_target_parse("redis-sentinel://h", &target));
     assert_int_equal(target.scheme, REDIS_SENTINEL);
-    free(redis_target_parse("cluster://h", &target));
+    free(redis_target_parse("redis-cluster://h", &target));
     assert_int_equal(target.scheme, REDIS_CLUSTER);
 }
 
@@ -173,6 +220,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),
+        cmocka_unit_test(test_sentinels),
         cmocka_unit_test(test_bad),
         cmocka_unit_test(test_long),
         cmocka_unit_test(test_scheme_of_refused),
