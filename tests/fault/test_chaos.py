@@ -59,6 +59,14 @@ def test_redis_refuses_freezes_and_is_unreachable(t):
     check(t, SCENARIOS["redis-refuses"]())
 
 
+def test_sentinels_replace_a_master_that_is_killed(t):
+    check(t, SCENARIOS["sentinel-master-killed"]())
+
+
+def test_sentinels_replace_a_master_that_still_serves(t):
+    check(t, SCENARIOS["sentinel-master-separated"]())
+
+
 def test_seed_3(t):
     check(t, RandomSchedule(3))
 

@@ -113,9 +113,15 @@ class Context:
         self.stack.callback(lambda: sentinel.process.kill())  # it may be started again
         return sentinel
 
-    def sentinels(self, **options):
-        """See Sentinels."""
-        return Sentinels(self, **options)
+    def sentinels(self, replicas=1, count=3, **options):
+        """A master, its replicas and so many Sentinels; see Sentinels."""
+        servers = [self.redis(tcp=True) for _ in range(1 + replicas)]
+        master = servers[0]
+        for replica in servers[1:]:
+            replica("REPLICAOF", master.host, master.port)
+            wait_until(lambda replica=replica: replica.info("replication")["master_link_status"] == "up", 20,
+                       "the replica is in sync")
+        return Sentinels(self, servers, [self.sentinel(master, count // 2 + 1, **options) for _ in range(count)])
 
     def end_redis(self, redis):
         """At the end of the test: it is killed, when its ACL LOG has been read."""

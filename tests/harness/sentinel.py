@@ -10,14 +10,15 @@ NAME = "main"
 
 
 class Sentinel:
-    """directory: its own. quorum: how many must agree. password: of the Sentinel itself. tls: a certificate
-    and its key, with which it speaks to all; it is then not asked by the tests."""
+    """directory: its own. master: that Redis. quorum: how many must agree. host: its address. password: of the
+    Sentinel itself. tls: a certificate and its key, with which it speaks to all."""
 
-    def __init__(self, directory, master, quorum, down_after=1000, password=None, tls=None):
-        self.host, self.port = "127.0.0.1", free_port()
+    def __init__(self, directory, master, quorum, down_after=1000, host="127.0.0.1", password=None, tls=None):
+        self.host, self.port = host, free_port(host)
         self.password = password
         self.directory = directory
-        lines = [f"bind {self.host}", f"dir {directory}",
+        self.socket = os.path.join(directory, "sentinel.sock")
+        lines = [f"bind {self.host}", f"dir {directory}", f"unixsocket {self.socket}", "protected-mode no",
                  *self._ports(tls),
                  f"sentinel monitor {NAME} {master.host} {master.port} {quorum}",
                  f"sentinel down-after-milliseconds {NAME} {down_after}",
@@ -28,7 +29,6 @@ class Sentinel:
         with open(self.conf, "w", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
         self.process = None
-        self.tls = tls
         self.start()
 
     def _ports(self, tls):
@@ -40,8 +40,6 @@ class Sentinel:
     def start(self):
         self.process = Process("sentinel", ["redis-server", self.conf, "--sentinel"],
                                os.path.join(self.directory, "sentinel.log"))
-        if self.tls:
-            return
         wait_until(self._answers, 20, lambda: f"the Sentinel answers:\n{self.process.log}")
 
     def _answers(self):
@@ -52,7 +50,7 @@ class Sentinel:
             return False
 
     def connect(self):
-        connection = Connection((self.host, self.port))
+        connection = Connection(self.socket)
         if self.password:
             connection("AUTH", self.password)
         return connection
@@ -76,17 +74,10 @@ class Sentinel:
 
 
 class Sentinels:
-    """t: the Context. servers: the first is the master; all are in sync, and known to all Sentinels."""
+    """t: the Context. servers: the first is the master, the others are its replicas, in sync. all: the Sentinels."""
 
-    def __init__(self, t, replicas=1, count=3, **options):
-        self.t = t
-        self.servers = [t.redis(tcp=True) for _ in range(1 + replicas)]
-        master = self.servers[0]
-        for replica in self.servers[1:]:
-            replica("REPLICAOF", master.host, master.port)
-            t.wait_until(lambda replica=replica: replica.info("replication")["master_link_status"] == "up", 20,
-                         "the replica is in sync")
-        self.all = [t.sentinel(master, count // 2 + 1, **options) for _ in range(count)]
+    def __init__(self, t, servers, sentinels):
+        self.t, self.servers, self.all = t, servers, sentinels
         for sentinel in self.all:
             t.wait_until(lambda sentinel=sentinel: self._knows_all(sentinel), 20,
                          lambda sentinel=sentinel: f"it knows the others: {sentinel.fields()}")
@@ -105,18 +96,14 @@ class Sentinels:
         return next(server for server in self.servers if (server.host, server.port) == address)
 
     def master(self):
-        """The server that most Sentinels name."""
-        named = [sentinel.master() for sentinel in self.all if sentinel.process.running() and
-                 not sentinel.process.frozen]
-        return self.server_at(max(set(named), key=named.count))
+        """The server that all running Sentinels name; None while they differ."""
+        named = {sentinel.master() for sentinel in self.all if sentinel.process.running() and
+                 not sentinel.process.frozen}
+        return self.server_at(named.pop()) if len(named) == 1 else None
 
     def wait_for_another(self, old, timeout=30):
         """Until all running Sentinels name another master, which it returns."""
-        def agreed():
-            named = {sentinel.master() for sentinel in self.all if sentinel.process.running() and
-                     not sentinel.process.frozen}
-            return len(named) == 1 and named != {(old.host, old.port)}
-        self.t.wait_until(agreed, timeout, "the Sentinels have switched")
+        self.t.wait_until(lambda: self.master() not in (None, old), timeout, "the Sentinels have switched")
         return self.master()
 
     def fail_over(self):

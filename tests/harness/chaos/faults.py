@@ -239,6 +239,61 @@ class Faults:
                 finish()
         self.run.after(lag, switch) if lag else switch()
 
+    # Fail-overs by Sentinels.
+
+    def _switch(self, begin, end):
+        """begin() makes the Sentinels choose another master; end() follows when they have."""
+        old = self.world.master
+        handle = self.run.disturbances.begin("redis changes")
+        self.busy += 1
+        self.world.split = True
+        begin(old)
+
+        def switched():
+            self.world.master = self.world.master_by_sentinels()
+            self.world.split = False
+            self.run.note("the Sentinels have switched to", self.world.master)
+            end(old)
+            self.busy -= 1
+            self.run.disturbances.end(handle, self.AGAIN)
+            # The other is a replica again before anything else happens to the new master.
+            self._until(self._is_settled, lambda: self.run.note("replicated again"))
+        self._until(lambda: self.world.master_by_sentinels() not in (None, old), switched)
+
+    def _is_settled(self):
+        """Sentinels whose votes were split may switch once more."""
+        named = self.world.master_by_sentinels()
+        if named is None:
+            return False
+        if named != self.world.master:
+            self.run.note("the Sentinels have switched once more, to", named)
+            self._note(self.AGAIN, "redis changes")
+            self.world.master = named
+        return self.world.is_replicated("two" if named == "one" else "one")
+
+    def switch_by_command(self):
+        """The old master's sessions with front-ends are closed by the Sentinels, later than they announce it."""
+        self._switch(lambda old: self.world.sentinels.all[0]("SENTINEL", "FAILOVER", "main"), lambda old: None)
+
+    def master_killed(self):
+        """It is started again, with what it had saved last, once there is another."""
+        self._switch(self.world.stop_redis, self.world.restart_redis)
+
+    def master_frozen(self):
+        """Its sessions stay, until it is thawed once there is another."""
+        def thaw(old):
+            self.world.redises[old].thaw()
+            self.world.frozen.discard(old)
+
+        def freeze(old):
+            self.world.frozen.add(old)
+            self.world.redises[old].freeze()
+        self._switch(freeze, thaw)
+
+    def master_separated(self):
+        """From the Sentinels alone: front-ends still reach it, and it serves them until another is chosen."""
+        self._switch(self.world.separate_sentinels, lambda old: self.world.separate_sentinels(old, False))
+
     # Clients.
 
     def clients_vanish(self):

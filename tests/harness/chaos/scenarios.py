@@ -1,4 +1,4 @@
-"""Ten schedules by name: each fault alone, and where several things must come together."""
+"""Schedules by name: each fault alone, and where several things must come together."""
 from .schedule import Schedule
 
 QUIET = (("change", 6), ("talk", 3), ("drop", 0.3))
@@ -115,6 +115,35 @@ def clocks():
     return found.fault(5, "redis_clock", shift=-60).fault(8, "redis_clock", shift=600)
 
 
+def _by_sentinels(name, fault, seconds=14):
+    found = Schedule(name, seconds).bustle(0.3)
+    found.by = "sentinel"
+    found.balanced = 0.3
+    # An entry is not renewed during an election.
+    found.short["ttl"] = 20
+    return found.fault(2, fault)
+
+
+def sentinel_command():
+    """SENTINEL FAILOVER."""
+    return _by_sentinels("sentinel-command", "switch_by_command")
+
+
+def sentinel_master_killed():
+    return _by_sentinels("sentinel-master-killed", "master_killed")
+
+
+def sentinel_master_frozen():
+    return _by_sentinels("sentinel-master-frozen", "master_frozen")
+
+
+def sentinel_master_separated():
+    """The old master is one for front-ends until the Sentinels announce another: what they write to it is lost with
+    it, and restored from them."""
+    return _by_sentinels("sentinel-master-separated", "master_separated")
+
+
 SCENARIOS = {function().name: function for function in (
     front_end_killed, front_end_frozen, front_end_vanished, front_end_cut_off, redis_older, fail_over,
-    fail_over_lagging, links_apart, redis_refuses, clocks)}
+    fail_over_lagging, links_apart, redis_refuses, clocks, sentinel_command, sentinel_master_killed,
+    sentinel_master_frozen, sentinel_master_separated)}

@@ -1,5 +1,5 @@
-"""The world of a run: hosts, two Redis servers of which one is the master, three front-ends, HAProxy before
-them, and what can be done to each. Nothing here knows of truth or oracle.
+"""The world of a run: hosts, two Redis servers of which one is the master, perhaps three Sentinels, three
+front-ends, HAProxy before them, and what can be done to each. Nothing here knows of truth or oracle.
 """
 import collections
 import contextlib
@@ -11,9 +11,11 @@ from .. import haproxy
 from ..clock import Clock
 from ..process import logfmt
 from ..redis import Redis
+from ..sentinel import Sentinels
 from .clients import HAPROXY
 
 LETTERS = ("a", "b", "c")
+SENTINELS = ("first", "second", "third")
 PORTS = {"tracker": 6790, "get": 6791, "web": 8080, "sync": 8080}
 # Those that HAProxy connects to, and its own: which client goes to which bind.
 PROXIED = {"tracker": 6789, "web": 8080, "public": 8081, "sync": 13372}
@@ -45,7 +47,7 @@ def listeners(address):
 
 
 class World:
-    """by: how front-ends find the master, "proxy" or "name". settings: of the front-ends. clocks: whether clocks
+    """by: how front-ends find the master, "proxy", "name" or "sentinel". settings: of the front-ends. clocks: whether clocks
     can be shifted."""
 
     def __init__(self, t, by, partitions, settings, clocks=True):
@@ -54,7 +56,8 @@ class World:
         self.letters = LETTERS
         self.network = t.network()
         # The clients have two hosts: those of one of them can vanish.
-        names = ("one", "two", "proxy", *LETTERS, "haproxy", "clients", "vanishing")
+        names = ("one", "two", "proxy", *LETTERS, "haproxy", "clients", "vanishing",
+                 *(SENTINELS if by == "sentinel" else ()))
         self.hosts = {name: self.network.host(name) for name in names}
         self.clients_host = self.hosts["clients"]
         self.directories = {}
@@ -62,7 +65,8 @@ class World:
         self.redises = {name: self._start_redis(name) for name in ("one", "two")}
         self.master = "one"
         self.replicate("two", "one")
-        self._start_proxy()
+        self.sentinels = None
+        self._lead_to_master()
         self.frozen = set()  # names of the frozen
         self.split = False
         self.cuts = collections.Counter()
@@ -86,11 +90,27 @@ class World:
         self.t.end_redis(redis)
         return redis
 
-    def _start_proxy(self):
+    def _lead_to_master(self):
+        """Starts what front-ends find it by."""
         if self.by == "name":
             self.network.resolve(redis=self.hosts["one"].address)
             self.url = f"redis://redis:{REDIS_PORT}"
-            return
+        elif self.by == "sentinel":
+            self._start_sentinels()
+            self.url = self.sentinels.url
+        else:
+            self._start_proxy()
+            self.url = f"redis://{self.hosts['proxy'].address}:{REDIS_PORT}"
+
+    def _start_sentinels(self):
+        self.t.wait_until(lambda: self.is_replicated("two"), 20, "the replica is in sync")
+        started = []
+        for name in SENTINELS:
+            with self.hosts[name]:
+                started.append(self.t.sentinel(self.redises["one"], 2, host=self.hosts[name].address))
+        self.sentinels = Sentinels(self.t, list(self.redises.values()), started)
+
+    def _start_proxy(self):
         directory = self.t.directory("proxy")
         self.control = os.path.join(directory, "control")
         config = os.path.join(directory, "haproxy.cfg")
@@ -99,7 +119,6 @@ class World:
                                     one=self.hosts["one"].address, two=self.hosts["two"].address))
         with self.hosts["proxy"]:
             self.proxy = self.t.start("redis proxy", ["haproxy", "-db", "-f", config])
-        self.url = f"redis://{self.hosts['proxy'].address}:{REDIS_PORT}"
         self.t.wait_until(lambda: os.path.exists(self.control), 10, "the proxy of Redis is there")
 
     def _environment(self, name):
@@ -173,8 +192,15 @@ class World:
     def replicate(self, name, of):
         self.redises[name]("REPLICAOF", self.hosts[of].address, REDIS_PORT)
 
+    def _replication(self, name):
+        """{} when it does not answer, or a Sentinel has just made it close its connections."""
+        try:
+            return self.redises[name].info("replication")
+        except OSError:
+            return {}
+
     def is_replicated(self, name):
-        info = self.redises[name].info("replication")
+        info = self._replication(name)
         return info.get("role") == "slave" and info.get("master_link_status") == "up" and (
             info.get("master_sync_in_progress") == "0")
 
@@ -198,6 +224,20 @@ class World:
             self.network.resolve(redis=self.hosts[name].address)
         else:
             self.ask_proxy(f"set server redis/{other} state maint", f"set server redis/{name} state ready")
+
+    def master_by_sentinels(self):
+        """The name of the server that all of them name, if it is a master by now; else None."""
+        server = self.sentinels.master()
+        for name, redis in self.redises.items():
+            if redis is server and redis.process.running() and not redis.process.frozen and (
+                    self._replication(name).get("role") == "master"):
+                return name
+        return None
+
+    def separate_sentinels(self, name, on=True):
+        """From that Redis: no packets."""
+        for sentinel in SENTINELS:
+            (self.network.drop if on else self.network.restore)(self.hosts[sentinel], self.hosts[name])
 
     def cut_sessions(self, name, kind=None):
         """Those of front-ends with that Redis; kind: "normal" or "pubsub" ones."""
@@ -241,7 +281,7 @@ class World:
     # The network.
 
     def redis_hosts(self):
-        return [self.hosts[name] for name in (("one", "two") if self.by == "name" else ("proxy",))]
+        return [self.hosts[name] for name in (("proxy",) if self.by == "proxy" else ("one", "two"))]
 
     def cut_off(self, letter, on=True):
         """Packets between a front-end and Redis."""
