@@ -21,7 +21,7 @@ struct shares_prefix {
     UT_hash_handle hh;
     struct prefix_key key;
     struct shares_prefix *parent; /* NULL: the root */
-    struct list link;             /* the parent's children */
+    struct list link;             /* the parent's children, the last one to grow at the end */
     struct list children;
     struct list members;            /* of a prefix of the last level */
     struct shares_prefix *heaviest; /* of the children; NULL: not known */
@@ -89,7 +89,12 @@ static void grow_prefix(struct shares_prefix *prefix)
     struct shares_prefix *parent = prefix->parent;
 
     prefix->count++;
-    if (parent && parent->heaviest && prefix->count > parent->heaviest->count) {
+    if (!parent) {
+        return;
+    }
+    list_remove(&prefix->link);
+    list_append(&parent->children, &prefix->link);
+    if (parent->heaviest && prefix->count >= parent->heaviest->count) {
         parent->heaviest = prefix;
     }
 }
@@ -147,7 +152,8 @@ void shares_remove(struct shares *shares, struct share *share)
     }
 }
 
-/* Searched only after it has lost a member: refusing a newcomer costs no search. */
+/* Of equals the last one to grow. Searched only after it has lost a member: refusing a newcomer
+ * costs no search. */
 static struct shares_prefix *find_heaviest(struct shares_prefix *parent)
 {
     if (parent->heaviest) {
@@ -156,7 +162,7 @@ static struct shares_prefix *find_heaviest(struct shares_prefix *parent)
     LIST_FOREACH (node, &parent->children) {
         struct shares_prefix *child = list_entry(node, struct shares_prefix, link);
 
-        if (!parent->heaviest || child->count > parent->heaviest->count) {
+        if (!parent->heaviest || child->count >= parent->heaviest->count) {
             parent->heaviest = child;
         }
     }

@@ -4,7 +4,8 @@
  *
  * Members are counted by nested prefixes of their addresses: IPv4 /16, /24 and the address, IPv6
  * /32, /48 and /64. A newcomer takes a place from the prefix that has the most, provided its own
- * prefix then still has fewer; the same applies within a prefix.
+ * prefix then still has fewer; the same applies within a prefix. Of prefixes with as many it is the
+ * one that was the last to get a member, so that members remain that have been there longest.
  */
 #ifndef AUTH_SHARES_H
 #define AUTH_SHARES_H

@@ -116,3 +116,58 @@ def test_made_up_kinds_of_queries_stop_no_others(t):
     seconds = time.monotonic() - began
     assert masters.metric("q3master_lists_made_total") - made <= 10 + 20 * seconds + 1
     assert masters.metric("q3master_dropped_total", reason="new_kinds_rate") >= 1000 - 10 - 20 * seconds - 1
+
+
+def flood_of_servers(masters, hosts, each):
+    """Game servers that register and answer, as honest ones do."""
+    games = [masters.server(number % len(masters.frontends), host=host, gamename="Quake3Arena", protocol="68")
+             for number, host in enumerate(hosts * each)]
+    for game in games:
+        game.register()
+    return games
+
+
+def listed_at(masters, index):
+    return set(masters.player(index, host="127.9.9.1").servers("getservers 68 empty full") or ())
+
+
+def test_addresses_of_one_network_do_not_fill_the_list_for_others(t):
+    most = 64
+    masters = Masters(t, count=2, settings={"q3master.max_servers": str(most)})
+    old = flood_of_servers(masters, [f"127.8.{number}.1" for number in range(4)], 1)
+    t.wait_until(lambda: len(listed_at(masters, 0)) == len(old), 10)
+    flood_of_servers(masters, [f"127.0.66.{number}" for number in range(1, 129)], 2)
+    t.wait_until(lambda: len(listed_at(masters, 1)) >= most, 10)
+    newcomers = []
+    for number in range(8):
+        newcomer = masters.server(number % 2, host=f"127.9.{number}.1", gamename="Quake3Arena", protocol="68")
+        newcomer.register()
+        newcomers.append(newcomer)
+        wanted = {game.where for game in (*old, *newcomers)}
+        for index in range(2):
+            t.wait_until(lambda at=index, who=wanted: who <= listed_at(masters, at), 10,
+                         f"newcomer {number} is listed, and all before it remain")
+    # The network registers again and again, and gets no place of others back.
+    flood_of_servers(masters, [f"127.0.66.{number}" for number in range(1, 129)], 1)
+    t.wait_until(lambda: sum(masters.metric("q3master_dropped_total", index, reason="max_servers") for index in range(2)) >= 128, 10)
+    for index in range(2):
+        here = listed_at(masters, index)
+        # Each front-end counts what it knows, not what is under way on the other.
+        assert wanted <= here and len(here) <= most * len(masters.frontends), (len(here), wanted - here)
+    t.fsck(masters.redis)
+
+
+def test_a_server_that_answers_and_was_first_is_evicted_last(t):
+    masters = Masters(t, settings={"q3master.max_servers": "12"})
+    network = [f"127.0.66.{number}" for number in range(1, 13)]
+    games = []
+    for host in network:
+        games += flood_of_servers(masters, [host], 1)
+        t.wait_until(lambda: len(listed_at(masters, 0)) == len(games), 10)
+    for number in range(6):
+        newcomer = masters.server(host=f"127.9.{number}.1", gamename="Quake3Arena", protocol="68")
+        newcomer.register()
+        t.wait_until(lambda who=newcomer.where: who in listed_at(masters, 0), 10)
+    remaining = {game.where for game in games} & listed_at(masters, 0)
+    assert remaining == {game.where for game in games[:6]}, "the newest of the largest network were evicted"
+    assert masters.metric("q3master_evicted_total") == 6

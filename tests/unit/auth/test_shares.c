@@ -108,8 +108,28 @@ static void test_equals_stay(void **state)
     add(&table, "10.2.0.1");
     assert_string_equal(victim(&table, "10.3.0.1"), "");
     add(&table, "10.2.0.2");
-    assert_string_equal(victim(&table, "10.3.0.1"), "10.2.0.1");
+    assert_string_equal(victim(&table, "10.3.0.1"), "10.2.0.2");
     assert_string_equal(victim(&table, "10.1.0.2"), "");
+    clear(&table);
+}
+
+/* Of prefixes with as many, the one that was the last to get so many: members that were there long
+ * stay, and so they do when others have gone. */
+static void test_of_equals_the_latest_gives_way(void **state)
+{
+    static const char *const addresses[] = {"10.1.0.1", "10.1.0.2", "10.1.0.3", "10.1.0.4"};
+    struct table table = {0};
+
+    for (int i = 0; i < 4; i++) {
+        add(&table, addresses[i]);
+    }
+    for (int i = 3; i > 1; i--) {
+        assert_string_equal(victim(&table, "10.9.0.1"), addresses[i]);
+        shares_remove(&table.shares, &table.members[i]);
+    }
+    add_times(&table, "10.1.0.2", 1);
+    add_times(&table, "10.1.0.1", 1);
+    assert_string_equal(victim(&table, "10.9.0.1"), "10.1.0.1");
     clear(&table);
 }
 
@@ -164,6 +184,7 @@ int main(void)
         cmocka_unit_test(test_empty),
         cmocka_unit_test(test_the_heaviest_gives_way),
         cmocka_unit_test(test_equals_stay),
+        cmocka_unit_test(test_of_equals_the_latest_gives_way),
         cmocka_unit_test(test_prefixes_of_ipv6),
         cmocka_unit_test(test_a_flood_and_newcomers),
     };
