@@ -5,8 +5,12 @@
 
 #include "base/mem.h"
 
-#define STEP_RECEIVERS 512       /* about LOOP_JOB_STEP_US */
-#define QUEUED_MAX     (8 << 20) /* bytes, with what keeps each frame */
+#define STEP_RECEIVERS 512         /* about LOOP_JOB_STEP_US */
+#define STEP_BYTES     (512 << 10) /* to all of them: each may be written at once */
+/* Bytes, with what keeps each frame. Beyond, each frame that is added pays with a few steps. */
+#define QUEUED_FULL    (8 << 20)
+#define QUEUED_MAX     (32 << 20)
+#define OVERFLOW_STEPS 4
 
 static size_t queued_size(const struct fanout_frame *queued)
 {
@@ -32,13 +36,16 @@ static void drop_first(struct fanout *fanout)
 static bool send_step(void *arg)
 {
     struct fanout *fanout = arg;
-    for (size_t i = 0; i < STEP_RECEIVERS && !list_is_empty(&fanout->frames);) {
+    size_t sent = 0;
+    for (size_t i = 0;
+         i < STEP_RECEIVERS && sent < STEP_BYTES && !list_is_empty(&fanout->frames);) {
         struct list *receiver = fanout->next;
         if (receiver == fanout->receivers) {
             drop_first(fanout);
             continue;
         }
         fanout->next = receiver->next;
+        sent += first_queued(fanout)->frame->len;
         fanout->send(fanout->arg, receiver, first_queued(fanout));
         i++;
     }
@@ -62,6 +69,11 @@ void fanout_stop(struct fanout *fanout)
     }
 }
 
+bool fanout_is_full(const struct fanout *fanout)
+{
+    return fanout->bytes > QUEUED_FULL;
+}
+
 void fanout_add(struct fanout *fanout, unsigned kind, struct frame *frame)
 {
     struct fanout_frame *queued = mem_zalloc(1, sizeof *queued);
@@ -76,7 +88,9 @@ void fanout_add(struct fanout *fanout, unsigned kind, struct frame *frame)
         fanout->next = fanout->receivers->next;
     }
     bool has_more = !is_idle || send_step(fanout);
-    while (has_more && fanout->bytes > QUEUED_MAX) {
+    for (size_t i = 0;
+         has_more && (fanout->bytes > QUEUED_MAX || (fanout_is_full(fanout) && i < OVERFLOW_STEPS));
+         i++) {
         has_more = send_step(fanout);
     }
     if (has_more) {

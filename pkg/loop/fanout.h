@@ -1,9 +1,11 @@
 /*
  * fanout: frames for the receivers in a list, in one order for all of them.
  *
- * A frame goes to a few hundred receivers at once; where there are more, the others get it in later
- * event-loop iterations (loop/job.h), and frames that are added meanwhile queue behind it. When too
- * much is queued, the oldest frames are sent at once: nothing is dropped.
+ * A frame goes to a few hundred receivers at once, to fewer when it is large; where there are more,
+ * the others get it in later event-loop iterations (loop/job.h), and frames that are added
+ * meanwhile queue behind it. While it is full, its owner has senders wait; each frame that is added
+ * then goes on with a few steps at once. Should far too much be queued nevertheless, the oldest
+ * frames are sent at once: nothing is dropped.
  *
  * Frames are numbered. The owner keeps of each receiver the number of the last frame that it has
  * got, or that was added before it came, and sends it none up to that number.
@@ -11,6 +13,7 @@
 #ifndef LOOP_FANOUT_H
 #define LOOP_FANOUT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -49,6 +52,8 @@ void fanout_init(struct fanout *fanout, struct loop *loop, struct list *receiver
 void fanout_stop(struct fanout *fanout);
 /* Takes a reference of its own. */
 void fanout_add(struct fanout *fanout, unsigned kind, struct frame *frame);
+/* Much is queued: those that send should wait. */
+bool fanout_is_full(const struct fanout *fanout);
 /* Sends all that is queued to this receiver now: before something that has to come after it. */
 void fanout_catch_up(struct fanout *fanout, struct list *receiver);
 /* Before the receiver is removed from the list. */

@@ -12,6 +12,8 @@
 /* Why a receiver did not get a packet. */
 enum relay_failure { FAILURE_UNDELIVERABLE, FAILURE_NO_ANSWER, FAILURE_NOT_SENT };
 #define FAILURES 3
+/* So long a client waits that sends to all while much is queued for them. */
+#define FULL_WAIT_US 200000
 
 static const struct {
     enum sync_code code;
@@ -175,6 +177,9 @@ static void relay_to_all(struct sync_session *session, struct bytes from, struct
     uint32_t cost = relay_broadcast_cost(session->map, text.len), most = conn_max_charge(conn);
     conn_charge(conn, cost < most ? cost : most); /* however many clients there are */
     relay_send_broadcast(session->map, from, text, on_done, &relay->targets[0]);
+    if (fanout_is_full(&session->port->subscribers->packets)) {
+        conn_wait_us(conn, FULL_WAIT_US);
+    }
 }
 
 /* False when the packet has been refused. */
