@@ -200,6 +200,17 @@ static void gather_urgent(struct batch *batch)
     }
 }
 
+/* NULL: it was a set of an entry that is restored anyway. */
+static struct op *first_queued_op(struct partition *partition)
+{
+    struct list *first = partition->queue.next;
+    struct op *op = list_entry(first, struct op, link);
+    if (op->type->of_entry) {
+        (void)owned_find(partition, op_id(op)); /* it may release the operation */
+    }
+    return partition->queue.next == first ? op : NULL;
+}
+
 static void gather_operations(struct batch *batch)
 {
     struct partition *partition = batch->partition;
@@ -208,19 +219,18 @@ static void gather_operations(struct batch *batch)
     }
     gather_urgent(batch);
     while (has_room_in_batch(batch, &partition->queue)) {
-        struct op *op = list_entry(partition->queue.next, struct op, link);
-        take_predecessors(batch, op);
-        take_into_batch(batch, op);
+        struct op *op = first_queued_op(partition);
+        if (op) {
+            take_predecessors(batch, op);
+            take_into_batch(batch, op);
+        }
     }
     uint64_t now = loop_now_ms(partition->map->loop);
     if (!recovery_may_restore(partition, now)) {
         return;
     }
-    while (has_room_in_batch(batch, &partition->unconfirmed)) {
-        struct owned *owned = list_entry(partition->unconfirmed.next, struct owned, link);
-        if (owned->due_ms > now) {
-            break;
-        }
+    struct owned *owned;
+    while (!is_batch_full(batch) && (owned = owned_first_due(partition, now))) {
         take_into_batch(batch, owned_make_restore(partition, owned));
     }
 }

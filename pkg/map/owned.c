@@ -31,10 +31,19 @@
 /* Memory that an entry may hold beyond its state, when that has become shorter. */
 #define SPARE_MAX 256
 
-struct owned *owned_find(const struct partition *partition, struct bytes id)
+static struct owned *look_up_owned(const struct partition *partition, struct bytes id)
 {
     struct owned *owned = NULL;
     HASH_FIND(hh, partition->owned, id.data, id.len, owned);
+    return owned;
+}
+
+struct owned *owned_find(struct partition *partition, struct bytes id)
+{
+    struct owned *owned = look_up_owned(partition, id);
+    if (owned) {
+        owned_join_round(partition, owned);
+    }
     return owned;
 }
 
@@ -64,6 +73,7 @@ struct owned *owned_create(struct map_session *session, struct partition *partit
     owned->session = session;
     owned->id_len = (uint8_t)id.len;
     memcpy(owned->id, id.data, id.len);
+    owned->round = partition->round;
     list_init(&owned->link);
     list_append(&session->owned, &owned->in_session);
     session->owned_count++;
@@ -215,7 +225,7 @@ void owned_change_fields(struct partition *partition, struct owned *owned,
 
 void owned_forget_set(struct partition *partition, const struct op *set)
 {
-    struct owned *owned = owned_find(partition, (struct bytes){(uint8_t *)set->id, set->id_len});
+    struct owned *owned = look_up_owned(partition, (struct bytes){(uint8_t *)set->id, set->id_len});
     if (owned && owned->fields && owned->fields->set == set) {
         owned->fields->set = NULL;
     }
@@ -238,6 +248,7 @@ static void enter_phase(struct partition *partition, struct owned *owned, enum o
     partition->restores -= owned->phase == OWNED_RESTORING;
     partition->restores += phase == OWNED_RESTORING;
     owned->phase = (uint8_t)phase;
+    owned->round = partition->round;
     list_remove(&owned->link);
     if (phase == OWNED_UNCONFIRMED) {
         drop_set(owned);
@@ -288,12 +299,33 @@ bool owned_contest(struct partition *partition, struct owned *owned)
     return true;
 }
 
+/* Those whose restore is under way are in no list: they join the round when its operation comes
+ * first in the queue, and are not settled before. */
 void owned_unconfirm_all(struct partition *partition)
 {
-    for (struct owned *owned = partition->owned; owned; owned = owned->hh.next) {
-        owned->contested_at = 0;
-        owned_unconfirm(partition, owned);
+    partition->round++;
+    renewal_take_all(partition, &partition->unconfirmed);
+    partition_wake(partition);
+}
+
+void owned_join_round(struct partition *partition, struct owned *owned)
+{
+    if (owned->round == partition->round) {
+        return;
     }
+    partition->owned_visits++;
+    owned->contested_at = 0;
+    owned_unconfirm(partition, owned);
+}
+
+struct owned *owned_first_due(struct partition *partition, uint64_t now_ms)
+{
+    if (list_is_empty(&partition->unconfirmed)) {
+        return NULL;
+    }
+    struct owned *owned = list_entry(partition->unconfirmed.next, struct owned, link);
+    owned_join_round(partition, owned);
+    return owned->due_ms <= now_ms ? owned : NULL;
 }
 
 void owned_destroy(struct partition *partition, struct owned *owned)

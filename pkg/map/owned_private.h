@@ -50,13 +50,19 @@ struct owned {
     /* Since when another front-end has seemed to own it: the low bits of the loop's clock; 0: none
      * does. */
     uint32_t contested_at;
+    uint32_t round; /* its partition's, when the phase was set: another one means UNCONFIRMED */
     uint8_t phase;
     uint8_t id_len;
     char id[]; /* and behind it the state: one block of memory for each entry */
 };
 
-/* NULL: no session here owns it. */
-struct owned *owned_find(const struct partition *partition, struct bytes id);
+/* NULL: no session here owns it. Its phase is that of the partition's round. May release its set
+ * that waits in the queue. */
+struct owned *owned_find(struct partition *partition, struct bytes id);
+/* The same, of an entry that was found in another way. */
+void owned_join_round(struct partition *partition, struct owned *owned);
+/* The first that is to be restored; NULL: none is, or none can be yet. */
+struct owned *owned_first_due(struct partition *partition, uint64_t now_ms);
 /* With room for a state of that length, which is empty yet. */
 struct owned *owned_create(struct map_session *session, struct partition *partition,
                            struct bytes id, size_t state_len);
@@ -78,6 +84,7 @@ void owned_restore_later(struct partition *partition, struct owned *owned);
  * nothing has been done, and the entry is that front-end's. */
 bool owned_contest(struct partition *partition, struct owned *owned)
     __attribute__((warn_unused_result));
+/* Begins a round, and visits no entry. */
 void owned_unconfirm_all(struct partition *partition);
 /* Takes it from its session and frees it. */
 void owned_destroy(struct partition *partition, struct owned *owned);

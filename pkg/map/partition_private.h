@@ -64,6 +64,8 @@ struct partition {
 
     struct owned *owned;     /* by id */
     struct list unconfirmed; /* struct owned */
+    uint32_t round;          /* counts how often all entries became unconfirmed */
+    uint64_t owned_visits;   /* of entries that joined a round: what rounds have cost so far */
     size_t restores;         /* struct owned whose restore is under way */
     bool audit_due;          /* compare the index with what is owned */
 

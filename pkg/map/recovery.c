@@ -44,14 +44,13 @@ bool recovery_may_restore(const struct partition *partition, uint64_t now_ms)
 }
 
 /* What cannot be restored for now (owned_restore_later) is not waited for. */
-static bool has_unsent(const struct partition *partition, uint64_t now_ms)
+static bool has_unsent(struct partition *partition, uint64_t now_ms)
 {
     if (!recovery_may_restore(partition, now_ms) || !list_is_empty(&partition->queue) ||
         tombstones_are_due(partition)) {
         return true;
     }
-    return !list_is_empty(&partition->unconfirmed) &&
-           list_entry(partition->unconfirmed.next, struct owned, link)->due_ms <= now_ms;
+    return owned_first_due(partition, now_ms) != NULL;
 }
 
 void recovery_note_sent(struct partition *partition)

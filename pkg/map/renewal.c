@@ -175,6 +175,14 @@ static bool has_clock_jumped(struct partition *partition)
     return ahead;
 }
 
+void renewal_take_all(struct partition *partition, struct list *to)
+{
+    list_move_all(&partition->renewals.all, to);
+    for (size_t i = 0; i < RENEWAL_LISTS; i++) {
+        list_move_all(&partition->renewals.lists[i], to);
+    }
+}
+
 /* client.ttl has changed (the lists are in order for one value only), or all keys expire sooner
  * than is known here: all are renewed, and what has expired already is restored. */
 static void renew_all(struct partition *partition)

@@ -23,6 +23,8 @@ struct renewals {
 void renewal_init(struct renewals *renewals);
 /* The key has just been given the whole of client.ttl. */
 void renewal_begin(struct partition *partition, struct owned *owned);
+/* Moves all that wait for their renewal to another list. */
+void renewal_take_all(struct partition *partition, struct list *to);
 /* Renews what is due, and ends what has been idle for too long; as far as the event-loop iteration
  * has no time left for it, in the next ones. */
 void renewal_tick(struct partition *partition, uint64_t now_ms);

@@ -92,6 +92,7 @@ static void leave_entry(struct map_session *session, struct owned *owned, enum o
     struct op *op = op_create(partition, kind, id);
     memcpy(op->fence, session->fence, sizeof op->fence);
     op->of.write.adopt = MAP_ADOPT_OFF;
+    owned_join_round(partition, owned);
     if (owned->phase == OWNED_UNCONFIRMED && kind == OP_ORPHAN) {
         restore_before_leaving(partition, owned);
     }
