@@ -66,8 +66,19 @@ local function are_stored(numbers, stored)
     for _ in pairs(numbers) do count = count + 1 end
     return count == #stored / 2
 end
+-- Counting more of them would stall Redis for too long; then only the total is checked.
+local MOST_COUNTED = 5000
+local function has_wrong_total(inviters, total)
+    if redis.pcall('HGET', inviters, 'all') == total then return false end
+    if repairs then redis.pcall('HSET', inviters, 'all', total) end
+    return true
+end
 local function has_wrong_invitations()
     local invitations, inviters = prefix .. 'invitations', prefix .. 'inviters'
+    local total = redis.pcall('ZCARD', invitations)
+    if type(total) == 'number' and total > MOST_COUNTED then
+        return has_wrong_total(inviters, integer(total))
+    end
     local members = redis.pcall('ZRANGE', invitations, 0, -1)
     local stored = redis.pcall('HGETALL', inviters)
     local numbers, malformed, last = count_invitations(members.err and {} or members)

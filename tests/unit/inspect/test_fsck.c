@@ -111,6 +111,40 @@ static void test_inviters(void **state)
     server_expect(&f->server, "0", "EXISTS " P "invitations " P "inviters");
 }
 
+static void add_invitations(struct fixture *f, int from, int to)
+{
+    redisContext *context = server_connect(&f->server);
+    for (int i = from; i < to; i++) {
+        redisReply *reply = redisCommand(context, "ZADD " P "invitations 0 %s%d",
+                                         "9999999999999.05 2 u1 2 u2 192.0.2.", i);
+        assert_non_null(reply);
+        freeReplyObject(reply);
+    }
+    redisFree(context);
+}
+
+/* The script counts no more than 5,000 of them by sender and address. */
+static void test_of_many_invitations_the_total_is_checked(void **state)
+{
+    struct fixture *f = *state;
+    struct fsck_options options = options_for(1);
+    struct fsck_report report;
+    options.repair = true;
+    add_invitations(f, 0, 4998);
+    run(f, &options, &report);
+    assert_int_equal(report.count, 1);
+    fsck_report_free(&report);
+    server_expect(&f->server, "4999", "HGET " P "inviters u:u2");
+    add_invitations(f, 4998, 5000);
+    run(f, &options, &report);
+    assert_int_equal(report.count, 1);
+    assert_true(report.findings[0].repaired);
+    fsck_report_free(&report);
+    server_expect(&f->server, "5002", "HGET " P "inviters all");
+    server_expect(&f->server, "4999", "HGET " P "inviters u:u2");
+    expect_clean(f, 1, "the total is right");
+}
+
 /* During the recovery grace, entries of a front-end without a lease are allowed. */
 static void test_hold(void **state)
 {
@@ -304,6 +338,7 @@ int main(void)
         TEST(test_no_node),
         TEST(test_head),
         TEST(test_inviters),
+        TEST(test_of_many_invitations_the_total_is_checked),
         TEST(test_hold),
         TEST(test_looks_twice),
         TEST(test_front_end_comes),
