@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/share.h"
 #include "net/net_private.h"
 #include "net/prefixes_private.h"
 
@@ -89,7 +90,7 @@ static void take_accepted_socket(struct listener *listener, int fd, const struct
     const struct net_settings *settings = listener->settings;
     struct budget_account *account = NULL;
     struct conn *conn;
-    if (net->count >= (uint64_t)net->settings->max_connections) {
+    if (net->count >= share_of((uint64_t)net->settings->max_connections)) {
         net_refuse(net, listener, peer, "limit", METRIC_REFUSED_LIMIT, NULL);
         close(fd);
         return;
@@ -104,7 +105,7 @@ static void take_accepted_socket(struct listener *listener, int fd, const struct
 }
 
 /* Accepts one. False when there is no more, or no descriptor for it. */
-static bool accept_one(struct listener *listener)
+static bool accept_one(struct listener *listener, int from)
 {
     struct sockaddr_storage storage;
     struct address peer;
@@ -115,8 +116,7 @@ static bool accept_one(struct listener *listener)
         return false;
     }
     storage.ss_family = AF_UNSPEC;
-    fd = accept4(listener->socket.fd, (struct sockaddr *)&storage, &len,
-                 SOCK_NONBLOCK | SOCK_CLOEXEC);
+    fd = accept4(from, (struct sockaddr *)&storage, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             net_pause_accepting(listener->net, errno);
@@ -135,17 +135,91 @@ static bool accept_one(struct listener *listener)
     return true;
 }
 
-static void on_accept(void *arg, unsigned events)
+/* Until there is no more, or the listener stops. */
+static void accept_batch_from(struct listener *listener, int from)
 {
-    struct listener *listener = arg;
     int64_t left = listener->settings->accept_batch;
     listener->references++; /* a callback may destroy the listener */
     loop_label(listener->net->loop, "accept");
     socket_apply_settings(&listener->socket, listener->settings);
     while (left-- > 0 && listener->socket.fd >= 0 && !listener->net->paused &&
-           accept_one(listener)) {
+           accept_one(listener, from)) {
     }
     listener_unref(listener);
+}
+
+static void on_accept(void *arg, unsigned events)
+{
+    struct listener *listener = arg;
+    accept_batch_from(listener, listener->socket.fd);
+}
+
+/* ---- sockets of other workers ---- */
+
+struct adopted_socket {
+    struct list link;
+    struct listener *listener;
+    struct loop_io *io;
+    unsigned from;
+    int fd;
+};
+
+static void on_accept_adopted(void *arg, unsigned events)
+{
+    const struct adopted_socket *adopted = arg;
+    accept_batch_from(adopted->listener, adopted->fd);
+}
+
+static void close_adopted(struct adopted_socket *adopted)
+{
+    list_remove(&adopted->link);
+    loop_io_destroy(&adopted->io);
+    close(adopted->fd);
+    free(adopted);
+}
+
+static void close_all_adopted(struct listener *listener)
+{
+    while (!list_is_empty(&listener->adopted)) {
+        close_adopted(list_entry(listener->adopted.next, struct adopted_socket, link));
+    }
+}
+
+void listener_set_accepting(struct listener *listener, bool accepts)
+{
+    const unsigned events = accepts ? LOOP_READ : 0;
+    if (listener->io) {
+        loop_io_set(listener->io, events);
+    }
+    LIST_FOREACH (node, &listener->adopted) {
+        loop_io_set(list_entry(node, struct adopted_socket, link)->io, events);
+    }
+}
+
+void listener_adopt(struct listener *listener, int fd, unsigned from)
+{
+    struct net *net = listener->net;
+    if (listener->socket.fd < 0) {
+        close(fd); /* it has stopped */
+        return;
+    }
+    struct adopted_socket *adopted = mem_zalloc(1, sizeof *adopted);
+    *adopted = (struct adopted_socket){.listener = listener, .from = from, .fd = fd};
+    list_append(&listener->adopted, &adopted->link);
+    adopted->io = loop_io_create(net->loop, fd, on_accept_adopted, adopted);
+    if (!net->paused) {
+        loop_io_set(adopted->io, LOOP_READ);
+    }
+}
+
+void listener_release(struct listener *listener, unsigned from)
+{
+    LIST_FOREACH (node, &listener->adopted) {
+        struct adopted_socket *adopted = list_entry(node, struct adopted_socket, link);
+        if (adopted->from == from) {
+            close_adopted(adopted);
+        }
+    }
 }
 
 static struct tls_context *create_listener_context(const struct net_settings *settings,
@@ -174,6 +248,14 @@ struct listener *listener_create(struct net *net, const char *where,
                                  const struct listener_callbacks *callbacks, void *arg,
                                  char **error)
 {
+    return listener_inherit(net, where, -1, settings, callbacks, arg, error);
+}
+
+struct listener *listener_inherit(struct net *net, const char *where, int fd,
+                                  const struct net_settings *settings,
+                                  const struct listener_callbacks *callbacks, void *arg,
+                                  char **error)
+{
     struct listener *listener = mem_zalloc(1, sizeof *listener);
     listener->net = net;
     listener->references = 1;
@@ -184,11 +266,15 @@ struct listener *listener_create(struct net *net, const char *where,
     listener->socket.fd = -1;
     list_init(&listener->node);
     list_init(&listener->all);
+    list_init(&listener->adopted);
     list_append(&net->all_listeners, &listener->all);
     queue_init(listener);
     *error = settings->tls ? read_certificates(listener) : NULL;
-    if (!*error) {
-        *error = socket_open(&listener->socket, where, settings, &listener->where);
+    if (*error && fd >= 0) {
+        close(fd);
+    } else if (!*error) {
+        *error = fd < 0 ? socket_open(&listener->socket, where, settings, &listener->where)
+                        : socket_inherit(&listener->socket, fd, where, settings, &listener->where);
     }
     if (*error) {
         listener_unref(listener);
@@ -229,6 +315,7 @@ void listener_stop(struct listener *listener)
 {
     loop_io_destroy(&listener->io);
     socket_close(&listener->socket);
+    close_all_adopted(listener);
     close_handshaking(listener);
 }
 

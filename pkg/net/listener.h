@@ -18,7 +18,8 @@
 #include "loop/loop.h"
 #include "net/conn.h"
 
-/* The settings of a net and its listeners; CONFIG_LISTENER ones may be given per listener. */
+/* The settings of a net and its listeners; CONFIG_LISTENER ones may be given per listener. Of
+ * totals, this process has its share (base/share.h). */
 struct net_settings {
     int64_t max_connections;        /* net.max_connections, in all */
     int64_t max_per_address;        /* net.max_per_address; 0: none */
@@ -94,6 +95,16 @@ struct listener *listener_create(struct net *net, const char *where,
                                  const struct net_settings *settings,
                                  const struct listener_callbacks *callbacks, void *arg,
                                  char **error) __attribute__((warn_unused_result));
+/* The same on a listening socket that was opened for that place by a supervisor, which keeps it;
+ * -1: opens one. The descriptor is the listener's, also on an error. */
+struct listener *listener_inherit(struct net *net, const char *where, int fd,
+                                  const struct net_settings *settings,
+                                  const struct listener_callbacks *callbacks, void *arg,
+                                  char **error) __attribute__((warn_unused_result));
+/* Accepts also from another worker's socket for the same place, until it is released or the
+ * listener stops. Owns the descriptor. */
+void listener_adopt(struct listener *listener, int fd, unsigned from);
+void listener_release(struct listener *listener, unsigned from);
 /* Stops accepting; its connections stay open. Removes the unix socket's file. */
 void listener_destroy(struct listener **listener);
 /* "127.0.0.1:6789" with the real port, "unix:/path". Lives as long as the listener. */

@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "base/memory_limit.h"
+#include "base/share.h"
 #include "net/output_private.h"
 
 #define MOST            100       /* connections closed in an event-loop iteration */
@@ -52,9 +53,13 @@ struct shedding {
     struct address_share *crowded; /* those of an address that is over its limit, or NULL */
 };
 
-static uint64_t choose_limit(int64_t setting, uint64_t share)
+static uint64_t choose_limit(int64_t setting, uint64_t of_memory)
 {
-    return setting > 0 ? (uint64_t)setting : share > MIB ? share : MIB;
+    const uint64_t share = share_of(of_memory);
+    if (setting > 0) {
+        return share_of((uint64_t)setting);
+    }
+    return share > MIB ? share : MIB;
 }
 
 uint64_t net_input_limit(const struct net *net)

@@ -211,10 +211,7 @@ void net_pause_accepting(struct net *net, int error)
     log_limited(LOG_WARN, &net->pause_limit, "accepting_paused", LOG_ERRNO(error),
                 LOG_INT("connections", (int64_t)net->count));
     LIST_FOREACH (node, &net->listeners) {
-        struct listener *listener = list_entry(node, struct listener, node);
-        if (listener->io) {
-            loop_io_set(listener->io, 0);
-        }
+        listener_set_accepting(list_entry(node, struct listener, node), false);
     }
     loop_timer_start(net->pause, (uint64_t)net->settings->accept_pause);
 }
@@ -227,10 +224,7 @@ void net_resume_accepting(struct net *net)
     net->paused = false;
     loop_timer_stop(net->pause);
     LIST_FOREACH (node, &net->listeners) {
-        struct listener *listener = list_entry(node, struct listener, node);
-        if (listener->io) {
-            loop_io_set(listener->io, LOOP_READ);
-        }
+        listener_set_accepting(list_entry(node, struct listener, node), true);
     }
 }
 

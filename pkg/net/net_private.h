@@ -22,7 +22,7 @@
 #include "budget/budget.h"
 #include "metrics/metrics.h"
 #include "net/listener.h"
-#include "net/socket_private.h"
+#include "net/socket.h"
 #include "net/transport.h"
 #include "tls/tls.h"
 
@@ -220,6 +220,7 @@ struct listener {
     char *where;
     struct socket_listening socket;
     struct loop_io *io;
+    struct list adopted; /* sockets of other workers, from which it accepts, too */
     const struct conn_transport *transport;
     struct tls_context *tls; /* of conn_tls */
     struct loop_timer *tick; /* runs while there are connections */
@@ -236,6 +237,8 @@ void net_refuse(struct net *net, const struct listener *listener, const struct a
 
 /* listener.c */
 void listener_unref(struct listener *listener);
+/* Whether it reads its sockets. */
+void listener_set_accepting(struct listener *listener, bool accepts);
 /* Whether the client may connect: asks admit and counts the connection in *account, which becomes
  * the connection's (NULL for unix sockets). False when it was refused, which has been logged. */
 bool listener_admits(struct listener *listener, const struct address *peer,

@@ -3,7 +3,7 @@
  * listens is replaced; one on which a process listens is in use. The file is removed at the end
  * only if it is the one that was made here, as a successor may have replaced it.
  */
-#include "net/socket_private.h"
+#include "net/socket.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -95,7 +95,7 @@ static char *parse_tcp_address(const char *where, struct address *address, bool 
                       where);
 }
 
-static char *open_tcp(struct socket_listening *listening, const char *where,
+static char *bind_tcp(struct socket_listening *listening, const char *where,
                       const struct net_settings *settings, char **text)
 {
     struct sockaddr_storage storage;
@@ -128,8 +128,6 @@ static char *open_tcp(struct socket_listening *listening, const char *where,
     socket_apply_settings(listening, settings);
     if (bind(fd, (struct sockaddr *)&storage, len) != 0) {
         error = listen_failure(where, "bind", errno);
-    } else if (listen(fd, (int)settings->backlog) != 0) {
-        error = listen_failure(where, "listen", errno);
     } else {
         *text = describe_bound_socket(fd, any);
     }
@@ -186,7 +184,7 @@ static const char *remove_stale(const struct sockaddr_un *name)
     return problem;
 }
 
-static char *open_unix(struct socket_listening *listening, const char *where,
+static char *bind_unix(struct socket_listening *listening, const char *where,
                        const struct net_settings *settings, char **text)
 {
     struct sockaddr_un name;
@@ -213,28 +211,74 @@ static char *open_unix(struct socket_listening *listening, const char *where,
         listening->device = status.st_dev;
         listening->inode = status.st_ino;
     }
-    if (listen(listening->fd, (int)settings->backlog) != 0) {
-        return listen_failure(where, "listen", errno);
-    }
     *text = mem_strdup(where);
     return NULL;
 }
 
-char *socket_open(struct socket_listening *listening, const char *where,
+char *socket_bind(struct socket_listening *listening, const char *where,
                   const struct net_settings *settings, char **text)
 {
     char *error;
     memset(listening, 0, sizeof *listening);
     listening->fd = -1;
     if (is_unix(where)) {
-        error = open_unix(listening, where, settings, text);
+        error = bind_unix(listening, where, settings, text);
     } else {
-        error = open_tcp(listening, where, settings, text);
+        error = bind_tcp(listening, where, settings, text);
     }
     if (error) {
         socket_close(listening);
     }
     return error;
+}
+
+static char *start_listening(struct socket_listening *listening, const char *where,
+                             const struct net_settings *settings)
+{
+    if (listen(listening->fd, (int)settings->backlog) == 0) {
+        return NULL;
+    }
+    char *error = listen_failure(where, "listen", errno);
+    socket_close(listening);
+    return error;
+}
+
+char *socket_open(struct socket_listening *listening, const char *where,
+                  const struct net_settings *settings, char **text)
+{
+    char *bound = NULL;
+    char *error = socket_bind(listening, where, settings, &bound);
+    if (!error) {
+        error = start_listening(listening, where, settings);
+    }
+    if (error) {
+        free(bound);
+    } else {
+        *text = bound;
+    }
+    return error;
+}
+
+char *socket_inherit(struct socket_listening *listening, int fd, const char *where,
+                     const struct net_settings *settings, char **text)
+{
+    struct address address;
+    bool any = false;
+    char *error = NULL;
+    *listening = (struct socket_listening){.fd = fd, .is_tcp = !is_unix(where)};
+    if (listening->is_tcp) {
+        error = parse_tcp_address(where, &address, &any);
+    }
+    if (error) {
+        socket_close(listening);
+        return error;
+    }
+    error = start_listening(listening, where, settings);
+    if (error) {
+        return error;
+    }
+    *text = listening->is_tcp ? describe_bound_socket(fd, any) : mem_strdup(where);
+    return NULL;
 }
 
 void socket_close(struct socket_listening *listening)

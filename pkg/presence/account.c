@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/share.h"
 #include "metrics/metrics.h"
 #include "presence/presence_private.h"
 
@@ -178,7 +179,7 @@ const char *presence_refuses(const struct presence_set *set, const struct presen
         metrics_add(METRIC_WATCHES_LIMIT_ADDRESS, 1);
         return "the subscriptions of your address take as much memory as allowed";
     }
-    if (presences->bytes + cost > (uint64_t)settings->presence_max_total) {
+    if (presences->bytes + cost > share_of((uint64_t)settings->presence_max_total)) {
         metrics_add(METRIC_WATCHES_LIMIT_TOTAL, 1);
         log_limited(LOG_WARN, &limit, "subscriptions_refused",
                     LOG_INT("bytes", (int64_t)presences->bytes),

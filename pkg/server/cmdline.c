@@ -25,6 +25,8 @@ const char cmdline_usage[] =
     "                    settings of net.* and of the kind that are marked as listener\n"
     "                    options, with or without their section. Default:\n"
     "                    tracker=127.0.0.1:6789 web=127.0.0.1:8080 sync=127.0.0.1:13372\n"
+    "  --workers N|auto  so many processes on the same ports, under a supervisor; auto: one for\n"
+    "                    each processor\n"
     "  --set KEY=VALUE   a setting; may be given again\n"
     "  --check           check the configuration and exit\n"
     "  --sample          print a sample configuration file and exit\n"
@@ -38,18 +40,29 @@ const char cmdline_usage[] =
     "\n"
     "Settings:\n";
 
-enum option { OPTION_CONFIG, OPTION_NODE, OPTION_REDIS, OPTION_LISTEN, OPTION_SET, OPTION_FLAG };
+/* OPTION_WORKER is for the supervisor's own use. */
+enum option {
+    OPTION_CONFIG,
+    OPTION_NODE,
+    OPTION_REDIS,
+    OPTION_LISTEN,
+    OPTION_WORKERS,
+    OPTION_WORKER,
+    OPTION_SET,
+    OPTION_FLAG
+};
 
 static const struct {
     const char *name;
     enum option option;
     enum cmdline_mode mode; /* OPTION_FLAG */
 } options[] = {
-    {"--config", OPTION_CONFIG, CMDLINE_RUN},  {"--node", OPTION_NODE, CMDLINE_RUN},
-    {"--redis", OPTION_REDIS, CMDLINE_RUN},    {"--listen", OPTION_LISTEN, CMDLINE_RUN},
-    {"--set", OPTION_SET, CMDLINE_RUN},        {"--help", OPTION_FLAG, CMDLINE_HELP},
-    {"-h", OPTION_FLAG, CMDLINE_HELP},         {"--version", OPTION_FLAG, CMDLINE_VERSION},
-    {"--sample", OPTION_FLAG, CMDLINE_SAMPLE}, {"--check", OPTION_FLAG, CMDLINE_CHECK},
+    {"--config", OPTION_CONFIG, CMDLINE_RUN},   {"--node", OPTION_NODE, CMDLINE_RUN},
+    {"--redis", OPTION_REDIS, CMDLINE_RUN},     {"--listen", OPTION_LISTEN, CMDLINE_RUN},
+    {"--workers", OPTION_WORKERS, CMDLINE_RUN}, {"--worker", OPTION_WORKER, CMDLINE_RUN},
+    {"--set", OPTION_SET, CMDLINE_RUN},         {"--help", OPTION_FLAG, CMDLINE_HELP},
+    {"-h", OPTION_FLAG, CMDLINE_HELP},          {"--version", OPTION_FLAG, CMDLINE_VERSION},
+    {"--sample", OPTION_FLAG, CMDLINE_SAMPLE},  {"--check", OPTION_FLAG, CMDLINE_CHECK},
 };
 
 static void add_assignment(struct cmdline *cmdline, const char *before, const char *value)
@@ -72,6 +85,12 @@ static void take_option_value(struct cmdline *cmdline, enum option option, const
         break;
     case OPTION_LISTEN:
         writer_format(listen, "%s%s", listen->len > 0 ? " " : "", value);
+        break;
+    case OPTION_WORKERS:
+        add_assignment(cmdline, "workers=", value);
+        break;
+    case OPTION_WORKER:
+        cmdline->is_worker = true;
         break;
     case OPTION_SET:
         add_assignment(cmdline, "", value);
@@ -125,7 +144,8 @@ char *cmdline_parse(struct cmdline *cmdline, int argc, char *const *argv)
 {
     struct writer listen = {0};
     memset(cmdline, 0, sizeof *cmdline);
-    cmdline->assignments = mem_zalloc((size_t)argc + 1, sizeof *cmdline->assignments);
+    cmdline->assignments =
+        mem_zalloc((size_t)argc + 1 + CMDLINE_MORE, sizeof *cmdline->assignments);
     char *error = take_arguments(cmdline, argc, argv, &listen);
     writer_u8(&listen, 0);
     if (!error && listen.len > 1) {
@@ -133,6 +153,11 @@ char *cmdline_parse(struct cmdline *cmdline, int argc, char *const *argv)
     }
     writer_free(&listen);
     return error;
+}
+
+void cmdline_add(struct cmdline *cmdline, const char *key, const char *value)
+{
+    cmdline->assignments[cmdline->assignment_count++] = mem_format("%s=%s", key, value);
 }
 
 void cmdline_free(struct cmdline *cmdline)

@@ -81,7 +81,7 @@ void server_drain(void *arg)
              LOG_INT("time_ms", server->configuration->server.drain_time));
     sd_notify(0, "STOPPING=1");
     health_set_draining(server->health);
-    listeners_stop(server->listeners, false);
+    listeners_stop(server->listeners, server->retired);
     server->drain_timer = loop_timer_create(server->loop, close_some, server);
     close_some(server);
 }

@@ -101,14 +101,14 @@ static const char *check_q3master(const struct listener_settings *settings)
     return q3master_settings_check(&settings->q3master);
 }
 
-static char *bind_q3master(struct listener_entry *entry)
+static char *bind_q3master(struct listener_entry *entry, int fd)
 {
     const struct listeners_context *context = &entry->listeners->context;
     const char *name = entry->space[0] ? entry->space : context->configuration->lobby.space;
     char *error = NULL;
     entry->q3master =
         q3master_port_create(context->q3master, map_space_find(context->map, name), entry->where,
-                             &entry->settings.q3master, &entry->settings.udp, &error);
+                             fd, &entry->settings.q3master, &entry->settings.udp, &error);
     return error;
 }
 

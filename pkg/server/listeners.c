@@ -12,7 +12,6 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "map/needs.h"
-#include "protocol/session/bans.h"
 #include "server/combinations.h"
 #include "server/listeners_private.h"
 #include "server/option.h"
@@ -42,6 +41,7 @@ static void free_listener_entry(struct listener_entry *entry)
     free(entry->options);
     listener_settings_free(&entry->settings);
     free(entry->where);
+    free(entry->name);
     free(entry);
 }
 
@@ -259,6 +259,16 @@ void listener_entry_fit(const struct listener_entry *entry, struct listener_sett
     combinations_fit_listener(map, context->map, &scope, settings);
 }
 
+static unsigned count_named(const struct listeners *listeners, const char *name)
+{
+    unsigned count = 0;
+    LIST_FOREACH (node, &listeners->entries) {
+        const struct listener_entry *entry = list_entry(node, struct listener_entry, link);
+        count += !strcmp(entry->name, name);
+    }
+    return count;
+}
+
 char *listeners_add(struct listeners *listeners, const char *specification)
 {
     size_t kind_len = strcspn(specification, "=");
@@ -274,7 +284,6 @@ char *listeners_add(struct listeners *listeners, const char *specification)
     entry->listeners = listeners;
     entry->kind = kind;
     entry->admin = true;
-    list_append(&listeners->entries, &entry->link);
     listener_settings_copy(&entry->settings, listeners->context.configuration);
     char *rest = mem_strdup(specification + kind_len + 1);
     char *comma = strchr(rest, ',');
@@ -282,6 +291,9 @@ char *listeners_add(struct listeners *listeners, const char *specification)
         *comma = 0;
     }
     entry->where = mem_strdup(rest);
+    entry->name = mem_format("%s=%s", kind->name, rest);
+    entry->nth = count_named(listeners, entry->name);
+    list_append(&listeners->entries, &entry->link);
     char *error = comma ? take_options(entry, comma + 1) : NULL;
     free(rest);
     if (!error) {
@@ -357,125 +369,4 @@ bool listeners_can_be_asked(const struct listeners *listeners)
         }
     }
     return false;
-}
-
-/* The lobby accepts banned addresses briefly, in order to send the reason. */
-static bool is_banned(void *arg, const struct address *peer)
-{
-    const struct listener_entry *entry = arg;
-    const struct bans *bans = entry->listeners->context.bans;
-    return bans && !entry->kind->in_lobby && bans_hold_for_all(bans, peer);
-}
-
-static const char *admit_connection(void *arg, const struct address *peer)
-{
-    struct listener_entry *entry = arg;
-    const struct listeners_context *context = &entry->listeners->context;
-    if (entry->listeners->refusal && !entry->kind->for_operators) {
-        return entry->listeners->refusal;
-    }
-    if (is_banned(entry, peer)) {
-        return "banned";
-    }
-    return context->admit(context->arg, peer);
-}
-
-static char *listen_on(struct listener_entry *entry)
-{
-    const struct listeners_context *context = &entry->listeners->context;
-    char *error = NULL;
-    listener_entry_fit(entry, &entry->settings);
-    if (entry->kind->bind) {
-        return entry->kind->bind(entry);
-    }
-    entry->callbacks =
-        (struct listener_callbacks){.admit = admit_connection, .accepted = entry->kind->accepted};
-    if (entry->kind->open) {
-        entry->kind->open(entry);
-    }
-    entry->listener = listener_create(context->net, entry->where, &entry->settings.net,
-                                      &entry->callbacks, entry, &error);
-    return error;
-}
-
-char *listener_entry_name_error(const struct listener_entry *entry, char *error)
-{
-    if (!error) {
-        return NULL;
-    }
-    char *whole = mem_format("%s=%s: %s", entry->kind->name, entry->where, error);
-    free(error);
-    return whole;
-}
-
-char *listeners_open(struct listeners *listeners)
-{
-    char *error = NULL;
-    LIST_FOREACH (node, &listeners->entries) {
-        if (!error) {
-            struct listener_entry *entry = list_entry(node, struct listener_entry, link);
-            error = listener_entry_name_error(entry, listen_on(entry));
-        }
-    }
-    return error;
-}
-
-void listeners_close_connections(struct listeners *listeners, bool all)
-{
-    LIST_FOREACH (node, &listeners->entries) {
-        struct listener_entry *entry = list_entry(node, struct listener_entry, link);
-        if (entry->listener && (all || !entry->kind->for_operators)) {
-            listener_close_connections(entry->listener, CONN_CLOSE_DRAIN);
-        } else if (entry->web) {
-            web_end_sessions(entry->web);
-        }
-    }
-}
-
-void listeners_close_banned(struct listeners *listeners)
-{
-    LIST_FOREACH (node, &listeners->entries) {
-        struct listener_entry *entry = list_entry(node, struct listener_entry, link);
-        if (entry->listener && !entry->kind->in_lobby) {
-            listener_close_chosen(entry->listener, is_banned, entry, CONN_CLOSE_BANNED);
-        }
-    }
-}
-
-void listeners_stop(struct listeners *listeners, bool all)
-{
-    LIST_FOREACH (node, &listeners->entries) {
-        struct listener_entry *entry = list_entry(node, struct listener_entry, link);
-        if (entry->listener && (all || !entry->kind->for_operators)) {
-            listener_stop(entry->listener);
-        }
-        if (entry->kind->is_udp) {
-            entry->kind->close(entry);
-        }
-        if (entry->web) {
-            web_refuse_upgrades(entry->web, "draining");
-        }
-    }
-}
-
-void listeners_refuse_clients(struct listeners *listeners, const char *why)
-{
-    listeners->refusal = why;
-    LIST_FOREACH (node, &listeners->entries) {
-        struct listener_entry *entry = list_entry(node, struct listener_entry, link);
-        if (entry->web) {
-            web_refuse_upgrades(entry->web, why);
-        }
-    }
-}
-
-void listeners_describe(const struct listeners *listeners, struct writer *to)
-{
-    LIST_FOREACH (node, &listeners->entries) {
-        const struct listener_entry *entry = list_entry(node, struct listener_entry, link);
-        writer_format(to, "%s%s=%s", to->len ? "," : "", entry->kind->name,
-                      entry->listener   ? listener_where(entry->listener)
-                      : entry->q3master ? q3master_port_where(entry->q3master)
-                                        : entry->where);
-    }
 }

@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "server/configuration.h"
+#include "supervisor/supervised.h"
 
 struct listeners;
 
@@ -30,7 +31,8 @@ struct listeners_context {
     const struct http_router *bare;  /* of those with admin=off */
     const char *(*admit)(void *arg, const struct address *peer);
     void *arg;
-    const struct bans *bans; /* the lobby and the master enforce them themselves */
+    struct supervised *supervised; /* which has the sockets; NULL: they are opened here */
+    const struct bans *bans;       /* the lobby and the master enforce them themselves */
 };
 
 struct listeners *listeners_create(const struct listeners_context *context);
@@ -49,6 +51,11 @@ bool listeners_need_lobby(const struct listeners *listeners);
 char *listeners_open(struct listeners *listeners) __attribute__((warn_unused_result));
 /* Whether other front-ends can query one of them: a web listener without proxy and tls. */
 bool listeners_can_be_asked(const struct listeners *listeners);
+/* Another worker's socket of the nth listener of that name (KIND=ADDRESS): serves it, too; owns the
+ * descriptor. */
+void listeners_adopt(struct listeners *listeners, const char *name, unsigned nth, int fd,
+                     unsigned from);
+void listeners_release(struct listeners *listeners, unsigned from);
 /* Refuses clients while why is set (static text); listeners for operators only refuse upgrades. */
 void listeners_refuse_clients(struct listeners *listeners, const char *why);
 /* Stops accepting. Listeners for operators (web) stop only when all is set; otherwise they only

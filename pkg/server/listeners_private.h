@@ -1,6 +1,6 @@
 /*
- * listeners_private: shared by listeners.c, listeners_reload.c and listener_kinds.c: a listener
- * with its settings, and the properties of its kind.
+ * listeners_private: shared by listeners.c, listeners_open.c, listeners_reload.c and
+ * listener_kinds.c: a listener with its settings, and the properties of its kind.
  */
 #ifndef SERVER_LISTENERS_PRIVATE_H
 #define SERVER_LISTENERS_PRIVATE_H
@@ -25,7 +25,8 @@ struct kind {
     /* NULL, or why these settings are invalid (static text). May be NULL. */
     const char *(*check)(const struct listener_settings *settings);
     void (*open)(struct listener_entry *entry);
-    char *(*bind)(struct listener_entry *entry); /* NULL, or the error (the caller frees) */
+    /* fd: the open socket, which it owns then; -1: none. NULL, or the error (the caller frees). */
+    char *(*bind)(struct listener_entry *entry, int fd);
     void (*close)(struct listener_entry *entry);
     void (*accepted)(void *entry, struct conn *conn);
 };
@@ -40,6 +41,8 @@ struct listener_entry {
     struct listeners *listeners;
     const struct kind *kind;
     char *where;
+    char *name;   /* KIND=ADDRESS, as it was given */
+    unsigned nth; /* of those with that name, from 0 on */
     char space[33];
     bool admin;
     struct option *options;

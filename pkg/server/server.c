@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "base/share.h"
 #include "base/standard_fds.h"
 #include "map/feature.h"
 #include "metrics/metrics.h"
@@ -23,7 +24,9 @@
 #include "registration/registration.h"
 #include "relay/relay.h"
 #include "room/room.h"
+#include "server/own_redis.h"
 #include "server/server_private.h"
+#include "server/workers.h"
 #include "tls/digest.h"
 
 #include "version.h"
@@ -88,7 +91,11 @@ void server_serving(void *arg)
     if (server->configuration->map.cut_off == MAP_CUT_OFF_PEERS) {
         server->cut_off = cut_off_create(server);
     }
-    log_ready(server);
+    if (server->supervised) {
+        workers_report_ready(server);
+    } else {
+        log_ready(server);
+    }
 }
 
 static void still_waiting(void *arg)
@@ -109,46 +116,21 @@ static void embedded_died(void *arg, int status)
     server_end(server, 1);
 }
 
-/* Quotes it as one word for a shell; the caller frees. */
-static char *quote_shell_word(const char *path)
-{
-    struct writer text = {0};
-    if (!path[strcspn(path, " \t\"'\\$`&|;<>()*?[]#~!{}")]) {
-        return mem_strdup(path);
-    }
-    for (const char *at = path; *at; at++) {
-        writer_format(&text, *at == '\'' ? "'\\%c'" : "%c", *at);
-    }
-    char *quoted = mem_format("'%.*s'", (int)text.len, (const char *)text.data);
-    writer_free(&text);
-    return quoted;
-}
-
 /* From then on the embedded server is an ordinary target: its unix socket. */
 static char *start_embedded(struct server *server)
 {
-    const struct redis_settings *settings = &server->configuration->redis;
-    char *error = NULL;
-    server->embedded = redis_embedded_start(server->loop, settings->server, settings->data,
-                                            embedded_died, server, &error);
-    if (!server->embedded) {
-        return error;
+    char *url = NULL;
+    char *error = own_redis_start(server->loop, &server->configuration->redis, embedded_died,
+                                  server, &server->embedded, &url);
+    if (!error) {
+        redis_target_free(&server->target);
+        error = redis_target_parse(url, &server->target);
     }
-    const char *path = redis_embedded_socket(server->embedded);
-    char *word = quote_shell_word(path), *line = mem_format("redis-cli -s %s", word);
-    char *url = mem_format("unix:%s", path);
-    log_info("redis_started", LOG_INT("pid", redis_embedded_pid(server->embedded)),
-             LOG_STRING("redis_cli", line), LOG_STRING("join", url),
-             LOG_STRING("data", *settings->data ? settings->data : NULL));
-    redis_target_free(&server->target);
-    error = redis_target_parse(url, &server->target);
-    free(word);
-    free(line);
     free(url);
     return error;
 }
 
-static char *make_name(const struct server_settings *settings)
+char *server_make_name(const struct server_settings *settings)
 {
     char host[256] = "";
     if (*settings->node) {
@@ -206,6 +188,7 @@ static void add_listeners(struct server *server, const struct configuration *con
         .bare = server->bare_router,
         .admit = admit_peer,
         .arg = server,
+        .supervised = server->supervised,
         .bans = server->bans,
         .configuration = configuration,
     });
@@ -215,7 +198,7 @@ char *server_open(struct server *server, struct configuration *configuration, bo
 {
     *usage = true;
     server->configuration = configuration;
-    server->name = make_name(&configuration->server);
+    server->name = server_make_name(&configuration->server);
     server->started_us = clock_wall_us();
     log_set_node(server->name);
     server->rates = bucket_table_create((size_t)configuration->server.connect_tracked);
@@ -317,13 +300,14 @@ static void run_server(struct server *server)
     server->signals[0] = loop_signal_create(server->loop, SIGTERM, server_drain, server);
     server->signals[1] = loop_signal_create(server->loop, SIGINT, server_drain, server);
     server->signals[2] = loop_signal_create(server->loop, SIGHUP, server_reload_signal, server);
+    workers_watch(server);
     loop_timer_start(server->waiting_timer, WAITING_MS);
     loop_run(server->loop);
 }
 
-static int serve_until_end(struct configuration *configuration)
+static int serve_until_end(struct configuration *configuration, struct supervised *supervised)
 {
-    struct server server = {.state = SERVER_STARTING};
+    struct server server = {.state = SERVER_STARTING, .supervised = supervised};
     bool usage;
     char *error = server_open(&server, configuration, &usage);
     if (error) {
@@ -344,8 +328,10 @@ static int print_sample(struct writer *text)
     return fflush(stdout) == 0 ? 0 : 1;
 }
 
-static int run_mode(struct configuration *configuration, enum cmdline_mode mode)
+static int run_mode(struct configuration *configuration, enum cmdline_mode mode,
+                    struct supervised *supervised, char *const *argv)
 {
+    const unsigned workers = workers_count(configuration);
     struct writer text = {0};
     switch (mode) {
     case CMDLINE_HELP:
@@ -364,7 +350,13 @@ static int run_mode(struct configuration *configuration, enum cmdline_mode mode)
     case CMDLINE_RUN:
         break;
     }
-    return serve_until_end(configuration);
+    if (workers > 0 && !supervised) {
+        return workers_supervise(configuration, workers, argv);
+    }
+    if (supervised) {
+        share_set_processes(supervised_count(supervised));
+    }
+    return serve_until_end(configuration, supervised);
 }
 
 static char *check_tokens(const struct auth_settings *settings)
@@ -379,6 +371,10 @@ static char *check_tokens(const struct auth_settings *settings)
 static char *check_cut_off(const struct configuration *configuration,
                            const struct listeners *listeners)
 {
+    if (workers_count(configuration) > 0) {
+        return mem_strdup("map.cut_off = peers is not possible with workers: node.advertise would "
+                          "lead to any of them");
+    }
     if (!*configuration->server.advertise) {
         return mem_strdup("map.cut_off = peers needs node.advertise: HOST:PORT of this front-end's "
                           "web listener, under which the other front-ends reach it");
@@ -430,6 +426,7 @@ char *server_read_configuration(struct configuration *configuration, const struc
 int server_main(int argc, char *const *argv)
 {
     struct configuration configuration;
+    struct supervised *supervised = NULL;
     struct cmdline cmdline;
     int code = 2;
     standard_fds_open();
@@ -439,6 +436,9 @@ int server_main(int argc, char *const *argv)
     char *error = cmdline_parse(&cmdline, argc, argv);
     bool asks = !error && (cmdline.mode == CMDLINE_HELP || cmdline.mode == CMDLINE_VERSION ||
                            cmdline.mode == CMDLINE_SAMPLE);
+    if (!error && cmdline.is_worker) {
+        error = workers_join(&supervised, &cmdline);
+    }
     if (!error && !asks) {
         error = server_read_configuration(&configuration, &cmdline);
     }
@@ -449,9 +449,10 @@ int server_main(int argc, char *const *argv)
         log_configure((enum log_level)configuration.server.log_level,
                       (enum log_format)configuration.server.log_format);
         configuration_warn_renamed(&configuration);
-        code = run_mode(&configuration, cmdline.mode);
+        code = run_mode(&configuration, cmdline.mode, supervised, argv);
     }
     configuration_free(&configuration);
     cmdline_free(&cmdline);
+    supervised_destroy(&supervised);
     return code;
 }

@@ -45,7 +45,9 @@ struct server {
     struct alone *alone;
     struct admin *admin;
     struct listeners *listeners;
-    struct cut_off *cut_off; /* NULL: map.cut_off = keep */
+    struct supervised *supervised; /* as a worker; NULL: there is no supervisor */
+    bool retired;                  /* others serve the listeners, all of which close at once */
+    struct cut_off *cut_off;       /* NULL: map.cut_off = keep */
     struct access_list *access;
     struct auth_verifier *tokens;
     struct bucket_table *rates;
@@ -66,6 +68,8 @@ char *server_open(struct server *server, struct configuration *configuration, bo
     __attribute__((warn_unused_result));
 /* Closes what is open, and frees all parts. */
 void server_close(struct server *server);
+/* The name of this front-end; the caller frees. */
+char *server_make_name(const struct server_settings *settings);
 /* Stops the loop; the first exit code other than 0 is kept. */
 void server_end(struct server *server, int exit_code);
 /* drain.c: the handler of SIGTERM; a second one exits at once. */

@@ -1,14 +1,30 @@
 /* settings: the server's own part of the configuration table. */
 #include "server/settings.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "auth/access.h"
 #include "server/peer_address.h"
+#include "supervisor/supervisor.h"
 
 #define SERVER_SETTING(k, t, f, d, ...)                                                            \
     {                                                                                              \
         .key = (k), .type = (t), .offset = offsetof(struct server_settings, f), .standard = (d),   \
         __VA_ARGS__                                                                                \
     }
+
+/* A check of a table: NULL, or what is wrong (static text). */
+static const char *workers_check(const char *text)
+{
+    char *end;
+    const unsigned long count = strtoul(text, &end, 10);
+    if (strcmp(text, "auto") == 0 ||
+        (*text >= '0' && *text <= '9' && *end == 0 && count <= SUPERVISOR_WORKERS_MAX)) {
+        return NULL;
+    }
+    return "auto, or a number from 0 to 256 is expected";
+}
 
 static const struct config_setting settings[] = {
     SERVER_SETTING("listen", CONFIG_STRING, listen, "",
@@ -17,6 +33,9 @@ static const struct config_setting settings[] = {
     SERVER_SETTING("node", CONFIG_STRING, node, "",
                    .help = "Name of this front-end in logs and tools; empty: host name and process "
                            "id."),
+    SERVER_SETTING("workers", CONFIG_STRING, workers, "0", .check = workers_check,
+                   .help = "Processes that serve the same listeners, under a supervisor; auto: one "
+                           "for each processor; 0: one process without a supervisor."),
     SERVER_SETTING("node.advertise", CONFIG_STRING, advertise, "", .check = peer_address_check,
                    .help = "HOST:PORT by which other front-ends reach a web listener of this one "
                            "that has neither proxy nor tls; needed for map.cut_off = peers."),

@@ -7,6 +7,7 @@
 struct server_settings {
     char *listen;    /* listen: KIND=ADDR:PORT[,option=value...] ..., separated by spaces */
     char *node;      /* node: the name shown; empty: the host's name and the process id */
+    char *workers;   /* workers: a number or "auto"; 0 or empty: one process, no supervisor */
     char *advertise; /* node.advertise: HOST:PORT of the web listener for peers; empty: none */
     int log_level;   /* log.level: enum log_level */
     int log_format;  /* log.format: enum log_format */

@@ -13,11 +13,11 @@ LOOPBACK = ("tracker=127.0.0.1:0", "web=127.0.0.1:0")
 
 class Frontend:
     """redis: a Redis, a URL, or None for an embedded one. listen: the listeners, options included
-    (a port 0 is replaced by a free one). settings: as for --set. wrapper: words before the command. Returns when
-    it is ready."""
+    (a port 0 is replaced by a free one). settings: as for --set. wrapper: words before the command. workers: under a
+    supervisor. Returns when it is ready."""
 
     def __init__(self, program, directory, redis=None, node=None, listen=LOOPBACK, settings=None,
-                 config=None, environment=None, arguments=(), wait=True, timeout=20, wrapper=()):
+                 config=None, environment=None, arguments=(), wait=True, timeout=20, wrapper=(), workers=None):
         # A drain that takes its usual time would only make the tests slow.
         self.settings = {"drain.time": "0s", **(settings or {})}
         self.redis = redis
@@ -34,6 +34,8 @@ class Frontend:
             command += ["--listen", one]
         for key, value in self.settings.items():
             command += ["--set", f"{key}={value}"]
+        if workers is not None:
+            command += ["--workers", str(workers)]
         command += arguments
         self.node = node
         self.name = f"trackerd {node or os.path.basename(directory)}"
@@ -116,6 +118,11 @@ class Frontend:
     @property
     def pid(self):
         return self.process.pid
+
+    def worker_pids(self):
+        """Of each worker that was started: its number -> the latest pid."""
+        fields = [logfmt(line) for line in self.log_lines(r"\bmsg=worker_started\b")]
+        return {int(one["worker"]): int(one["pid"]) for one in fields}
 
     @property
     def log(self):

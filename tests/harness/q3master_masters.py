@@ -5,13 +5,13 @@ from .q3master import FAMILIES, MASTER_SETTINGS, GameServer, Player
 class Masters:
     """count front-ends on one Redis. family: "ipv4", "ipv6", or "both" (one port for both)."""
 
-    def __init__(self, t, family="ipv4", count=1, settings=None, redis=None, listen=()):
+    def __init__(self, t, family="ipv4", count=1, settings=None, redis=None, listen=(), workers=None):
         self.t = t
         self.family = family
         self.redis = redis or t.redis()
         ports = FAMILIES.get(family, ("q3master=*:0", "web=127.0.0.1:0"))
         self.frontends = t.frontends(count, self.redis, listen=(*ports, *listen),
-                                     settings={**MASTER_SETTINGS, **(settings or {})})
+                                     workers=workers, settings={**MASTER_SETTINGS, **(settings or {})})
 
     def address(self, index=0, family=None):
         host, port = self.frontends[index].address("q3master")

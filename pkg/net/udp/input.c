@@ -71,16 +71,17 @@ static void read_ipv6_info(const struct cmsghdr *control, struct udp_path *path)
     address_from_sockaddr((struct sockaddr *)&name, &path->local);
 }
 
-static void count_kernel_drops(struct udp *udp, const struct cmsghdr *control)
+static void count_kernel_drops(struct udp_receiver *receiver, const struct cmsghdr *control)
 {
     uint32_t dropped;
 
     memcpy(&dropped, CMSG_DATA(control), sizeof dropped);
-    metrics_add(METRIC_UDP_DROPPED_KERNEL, (uint32_t)(dropped - udp->kernel_dropped));
-    udp->kernel_dropped = dropped;
+    metrics_add(METRIC_UDP_DROPPED_KERNEL, (uint32_t)(dropped - receiver->kernel_dropped));
+    receiver->kernel_dropped = dropped;
 }
 
-static void read_controls(struct udp *udp, struct msghdr *header, struct udp_path *path)
+static void read_controls(struct udp_receiver *receiver, struct msghdr *header,
+                          struct udp_path *path)
 {
     for (struct cmsghdr *control = CMSG_FIRSTHDR(header); control;
          control = CMSG_NXTHDR(header, control)) {
@@ -89,14 +90,16 @@ static void read_controls(struct udp *udp, struct msghdr *header, struct udp_pat
         } else if (control->cmsg_level == IPPROTO_IPV6 && control->cmsg_type == IPV6_PKTINFO) {
             read_ipv6_info(control, path);
         } else if (control->cmsg_level == SOL_SOCKET && control->cmsg_type == SO_RXQ_OVFL) {
-            count_kernel_drops(udp, control);
+            count_kernel_drops(receiver, control);
         }
     }
 }
 
 /* Delivers one datagram, or counts why not. */
-static void deliver_datagram(struct udp *udp, struct mmsghdr *message, const union udp_name *name)
+static void deliver_datagram(struct udp_receiver *receiver, struct mmsghdr *message,
+                             const union udp_name *name)
 {
+    struct udp *udp = receiver->udp;
     const struct bytes bytes = {message->msg_hdr.msg_iov->iov_base, message->msg_len};
     struct udp_path path = {.local = {.family = ADDRESS_NONE}};
 
@@ -104,7 +107,7 @@ static void deliver_datagram(struct udp *udp, struct mmsghdr *message, const uni
     if (!udp->any) {
         path.local = udp->address;
     }
-    read_controls(udp, &message->msg_hdr, &path);
+    read_controls(receiver, &message->msg_hdr, &path);
     path.local.port = udp->address.port;
     metrics_add(METRIC_UDP_RECEIVED, 1);
     metrics_add(METRIC_BYTES_IN, (int64_t)bytes.len);
@@ -118,8 +121,9 @@ static void deliver_datagram(struct udp *udp, struct mmsghdr *message, const uni
 }
 
 /* Receives one batch. False when no more waits, or the socket was destroyed. */
-static bool read_batch(struct udp *udp)
+static bool read_batch(struct udp_receiver *receiver)
 {
+    struct udp *udp = receiver->udp;
     struct udp_input *input = &udp->input;
     int count;
 
@@ -127,22 +131,23 @@ static bool read_batch(struct udp *udp)
         input->headers[i].msg_hdr.msg_namelen = sizeof input->names[i];
         input->headers[i].msg_hdr.msg_controllen = UDP_CONTROL_ROOM;
     }
-    count = recvmmsg(udp->fd, input->headers, (unsigned)udp->batch, MSG_DONTWAIT, NULL);
+    count = recvmmsg(receiver->fd, input->headers, (unsigned)udp->batch, MSG_DONTWAIT, NULL);
     if (count < 0) {
         return errno != EAGAIN; /* other errors concern a datagram that was sent before */
     }
-    for (int i = 0; i < count && udp->fd >= 0; i++) {
-        deliver_datagram(udp, &input->headers[i], &input->names[i]);
+    for (int i = 0; i < count && udp->own.fd >= 0; i++) {
+        deliver_datagram(receiver, &input->headers[i], &input->names[i]);
     }
-    return udp->fd >= 0 && (size_t)count == udp->batch;
+    return udp->own.fd >= 0 && (size_t)count == udp->batch;
 }
 
 void udp_read(void *arg, unsigned events)
 {
-    struct udp *udp = arg;
+    struct udp_receiver *receiver = arg;
+    struct udp *udp = receiver->udp;
 
     loop_label(udp->loop, "datagrams");
-    for (int64_t round = 0; round < udp->rounds && read_batch(udp); round++) {
+    for (int64_t round = 0; round < udp->rounds && read_batch(receiver); round++) {
         if (loop_elapsed_us(udp->loop) >= ITERATION_MAX_US) {
             break; /* the others first */
         }

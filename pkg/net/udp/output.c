@@ -98,7 +98,7 @@ static void send_parts(struct udp *udp, const struct msghdr *header, const struc
         part.msg_iovlen = next_part(header, at, run->size, &len);
         at += part.msg_iovlen;
         metrics_add(METRIC_WRITES, 1);
-        if (sendmsg(udp->fd, &part, MSG_DONTWAIT) >= 0) {
+        if (sendmsg(udp->own.fd, &part, MSG_DONTWAIT) >= 0) {
             count_sent(&(struct udp_run){.count = 1, .total = (uint32_t)len}, 1);
         } else {
             metrics_add(is_buffer_full(errno) ? METRIC_UDP_DROPPED_BUSY : METRIC_UDP_DROPPED_FAILED,
@@ -119,7 +119,7 @@ static size_t send_batch_from(struct udp *udp, size_t from)
 {
     struct udp_output *output = &udp->output;
     const unsigned left = (unsigned)(output->count - from);
-    const int sent = sendmmsg(udp->fd, output->headers + from, left, MSG_DONTWAIT);
+    const int sent = sendmmsg(udp->own.fd, output->headers + from, left, MSG_DONTWAIT);
 
     metrics_add(METRIC_WRITES, 1);
     if (sent > 0) {

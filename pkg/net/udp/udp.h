@@ -54,6 +54,19 @@ typedef void (*udp_received)(void *arg, const struct udp_path *path, struct byte
 struct udp *udp_create(struct loop *loop, const char *where, const struct udp_settings *settings,
                        size_t max_size, udp_received received, void *arg, char **error)
     __attribute__((warn_unused_result));
+/* Opens and binds it alone: the descriptor, and in *text where it is, with the real port (the
+ * caller frees). -1 and *error (the caller frees) when it cannot. */
+int udp_open(const char *where, const struct udp_settings *settings, char **text, char **error)
+    __attribute__((warn_unused_result));
+/* The same as udp_create on a socket that was opened so for that place, which it owns from now on.
+ */
+struct udp *udp_inherit(struct loop *loop, const char *where, int fd,
+                        const struct udp_settings *settings, size_t max_size, udp_received received,
+                        void *arg) __attribute__((warn_unused_result));
+/* Receives also from another worker's socket for the same place, until it is released; answers are
+ * sent from its own. Owns the descriptor. */
+void udp_adopt(struct udp *udp, int fd, unsigned from);
+void udp_release(struct udp *udp, unsigned from);
 /* What was sent in this iteration is still sent. */
 void udp_destroy(struct udp **udp);
 /* NULL, or what is wrong with the text of a place (the caller frees). Opens nothing. */

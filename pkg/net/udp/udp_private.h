@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include "base/list.h"
 #include "net/udp/udp.h"
 
 #define UDP_BATCH_MAX    256
@@ -57,10 +58,20 @@ struct udp_output {
     size_t arena_used;
 };
 
+/* A socket that it receives from: its own, or another worker's for the same place. */
+struct udp_receiver {
+    struct list link; /* of an adopted one */
+    struct udp *udp;
+    struct loop_io *io;
+    unsigned from;           /* whose it is, if adopted */
+    int fd;                  /* -1: destroyed */
+    uint32_t kernel_dropped; /* as the kernel last reported */
+};
+
 struct udp {
     struct loop *loop;
-    struct loop_io *io;
-    int fd;     /* -1: destroyed */
+    struct udp_receiver own; /* it also sends there */
+    struct list adopted;
     int family; /* of the socket: AF_INET6 may take IPv4 too */
     bool only_ipv6;
     bool segments; /* the kernel cuts runs of datagrams (UDP_SEGMENT) */
@@ -69,7 +80,6 @@ struct udp {
     char *where;
     size_t max_size, batch;
     int64_t rounds;
-    uint32_t kernel_dropped; /* as the kernel last reported */
     udp_received received;
     void *arg;
     struct udp_input input;
@@ -80,7 +90,8 @@ struct udp {
 /* input.c */
 void udp_input_create(struct udp *udp);
 void udp_input_free(struct udp *udp);
-void udp_read(void *arg, unsigned events);
+/* The receiver is readable. */
+void udp_read(void *receiver, unsigned events);
 
 /* output.c */
 void udp_output_create(struct udp *udp);

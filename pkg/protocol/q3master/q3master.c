@@ -4,8 +4,10 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
+#include "base/share.h"
 #include "protocol/q3master/q3master_private.h"
 
 /* Bytes of a datagram besides its own. */
@@ -71,7 +73,7 @@ static void fill_output(struct q3master_service *service, int64_t rate, int64_t 
 
 static bool has_output(struct q3master_service *service, size_t bytes, enum q3master_rank rank)
 {
-    const int64_t rate = service->settings->max_output;
+    const int64_t rate = (int64_t)share_of((uint64_t)service->settings->max_output);
     const int64_t most = rate / 10 > Q3MASTER_OUTPUT_MIN ? rate / 10 : Q3MASTER_OUTPUT_MIN;
     const int64_t kept = rank == Q3MASTER_RANK_OFTEN    ? most / 2
                          : rank == Q3MASTER_RANK_SELDOM ? most / 8
@@ -296,7 +298,7 @@ static void free_port(struct q3master_port *port)
 }
 
 struct q3master_port *q3master_port_create(struct q3master_service *service,
-                                           struct map_space *space, const char *where,
+                                           struct map_space *space, const char *where, int fd,
                                            const struct q3master_settings *settings,
                                            const struct udp_settings *udp, char **error)
 {
@@ -311,12 +313,17 @@ struct q3master_port *q3master_port_create(struct q3master_service *service,
     port->list = q3master_list_get(service, space, &why);
     if (!port->list) {
         *error = mem_strdup(why);
+        if (fd >= 0) {
+            close(fd);
+        }
         free_port(port);
         return NULL;
     }
     list_append(&port->list->ports, &port->in_list);
-    port->udp =
-        udp_create(service->loop, where, udp, Q3MASTER_PACKET_MAX, on_master_packet, port, error);
+    port->udp = fd < 0 ? udp_create(service->loop, where, udp, Q3MASTER_PACKET_MAX,
+                                    on_master_packet, port, error)
+                       : udp_inherit(service->loop, where, fd, udp, Q3MASTER_PACKET_MAX,
+                                     on_master_packet, port);
     if (!port->udp) {
         free_port(port);
         return NULL;
@@ -343,6 +350,11 @@ void q3master_port_reload(struct q3master_port *port)
 {
     read_master_settings(port);
     q3master_replies_clear(&port->replies);
+}
+
+struct udp *q3master_port_udp(struct q3master_port *port)
+{
+    return port->udp;
 }
 
 const char *q3master_port_where(const struct q3master_port *port)

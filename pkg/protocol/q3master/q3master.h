@@ -62,16 +62,19 @@ void q3master_service_destroy(struct q3master_service **service);
 /* After the settings have changed. */
 void q3master_service_reload(struct q3master_service *service);
 
-/* Opens it. settings: the listener's, read at each use; must outlive the port. udp: read once. NULL
+/* Opens it, or takes the open socket fd for that place (-1: none), which it owns then, also on an
+ * error. settings: the listener's, read at each use; must outlive the port. udp: read once. NULL
  * and *error (the caller frees). */
 struct q3master_port *q3master_port_create(struct q3master_service *service,
-                                           struct map_space *space, const char *where,
+                                           struct map_space *space, const char *where, int fd,
                                            const struct q3master_settings *settings,
                                            const struct udp_settings *udp, char **error)
     __attribute__((warn_unused_result));
 void q3master_port_destroy(struct q3master_port **port);
 /* After its settings have changed. */
 void q3master_port_reload(struct q3master_port *port);
+/* Its socket; lives as long as the port. */
+struct udp *q3master_port_udp(struct q3master_port *port);
 /* The address that it is bound to, with the real port. */
 const char *q3master_port_where(const struct q3master_port *port);
 

@@ -327,6 +327,65 @@ static void test_batches(void **state)
     }
 }
 
+/* A socket that is bound beside others on its port, as a supervisor does it. */
+static int bind_beside(struct fixture *f, const char *where, char **text)
+{
+    struct socket_listening socket;
+    char *error;
+    fixture_set(f, "net.reuse_port=true");
+    error = socket_bind(&socket, where, &f->settings, text);
+    assert_null(error);
+    return socket.fd;
+}
+
+static void test_an_inherited_socket(void **state)
+{
+    struct fixture *f = *state;
+    char *where = NULL, *error = NULL;
+    int fd = bind_beside(f, "127.0.0.1:0", &where);
+    f->listener = listener_inherit(f->net, where, fd, &f->settings, &fixture_callbacks, f, &error);
+    assert_non_null(f->listener);
+    assert_string_equal(listener_where(f->listener), where);
+    fixture_expect_service(f, where, ADDRESS_IPV4);
+    free(where);
+    expect_error(f, "127.0.0.1", "not ADDRESS:PORT");
+}
+
+/* Connections that wait in another worker's queue, and later ones that the kernel puts there. */
+static void test_adopted_sockets(void **state)
+{
+    struct fixture *f = *state;
+    char *where = NULL, *again = NULL, *error = NULL;
+    int clients[40], kept, fd = bind_beside(f, "127.0.0.1:0", &where);
+    int other = bind_beside(f, where, &again);
+    assert_string_equal(again, where);
+    assert_int_equal(listen(other, 100), 0);
+    f->listener = listener_inherit(f->net, where, fd, &f->settings, &fixture_callbacks, f, &error);
+    for (int i = 0; i < 40; i++) {
+        clients[i] = fixture_connect_to(where);
+    }
+    loop_iterate(f->loop, 100);
+    loop_iterate(f->loop, 0);
+    assert_in_range(f->accepted, 1, 39);
+    kept = dup(other);
+    listener_adopt(f->listener, other, 2);
+    WAIT_FOR(f, f->accepted == 40);
+    listener_release(f->listener, 1);
+    assert_false(list_is_empty(&f->listener->adopted));
+    listener_release(f->listener, 2);
+    assert_true(list_is_empty(&f->listener->adopted));
+    listener_adopt(f->listener, kept, 2);
+    listener_stop(f->listener);
+    assert_true(list_is_empty(&f->listener->adopted));
+    listener_adopt(f->listener, dup(clients[0]), 2); /* too late: closed */
+    assert_true(list_is_empty(&f->listener->adopted));
+    for (int i = 0; i < 40; i++) {
+        close(clients[i]);
+    }
+    free(where);
+    free(again);
+}
+
 static void test_connections_outlive_their_listener(void **state)
 {
     struct fixture *f = *state;
@@ -425,6 +484,8 @@ int main(void)
         TEST(test_descriptors_run_out),
         TEST(test_accepting_goes_on_after_the_pause),
         TEST(test_batches),
+        TEST(test_an_inherited_socket),
+        TEST(test_adopted_sockets),
         TEST(test_connections_outlive_their_listener),
         TEST(test_stop),
         TEST(test_close_connections),

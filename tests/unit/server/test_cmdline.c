@@ -32,6 +32,7 @@ static const struct good_case good[] = {
      CMDLINE_RUN,
      NULL,
      {"node=x", "redis.url=unix:/r.sock"}},
+    {{"--workers", "auto", "--workers=2"}, CMDLINE_RUN, NULL, {"workers=auto", "workers=2"}},
     {{"--set", "log.level=debug", "--set=node=y", "--node=z"},
      CMDLINE_RUN,
      NULL,

@@ -86,6 +86,43 @@ static void test_reuse_port(void **state)
     udp_destroy(&second);
 }
 
+/* Datagrams in another worker's socket are received, too, and answered from the own one. */
+static void test_adopted_socket(void **state)
+{
+    struct echo *echo = *state;
+    char text[64], *where = NULL, *again = NULL,
+                   *error = config_set(echo->config, "udp.reuse_port=true");
+    int own, other, fds[20];
+
+    assert_null(error);
+    own = udp_open("127.0.0.1:0", &echo->settings, &where, &error);
+    other = udp_open(where, &echo->settings, &again, &error);
+    assert_true(own >= 0 && other >= 0);
+    assert_string_equal(again, where);
+    echo->udp = udp_inherit(echo->loop, where, own, &echo->settings, 100, on_datagram, echo);
+    assert_string_equal(udp_where(echo->udp), where);
+    for (unsigned i = 0; i < 20; i++) {
+        fds[i] = client_at("127.0.0.1:0", where);
+        say(fds[i], "x");
+    }
+    loop_iterate(echo->loop, 100);
+    loop_iterate(echo->loop, 0);
+    assert_in_range(echo->received, 1, 19);
+    udp_adopt(echo->udp, dup(other), 2);
+    WAIT_FOR(echo, echo->received == 20);
+    for (unsigned i = 0; i < 20; i++) {
+        WAIT_FOR(echo, receive_text(fds[i], text));
+        close(fds[i]);
+    }
+    udp_release(echo->udp, 1);
+    assert_false(list_is_empty(&echo->udp->adopted));
+    udp_release(echo->udp, 2);
+    assert_true(list_is_empty(&echo->udp->adopted));
+    udp_adopt(echo->udp, other, 2); /* closed with the socket */
+    free(where);
+    free(again);
+}
+
 /* More than one batch, and more than one round: all are taken, in order, and all are answered. */
 static void test_many(void **state)
 {
@@ -319,7 +356,8 @@ static void test_runs(void **state)
             assert_false(echo->udp->segments);
         }
         if (ways[i].refused) { /* the kernel cuts only what it computes checksums for */
-            assert_int_equal(setsockopt(echo->udp->fd, SOL_SOCKET, SO_NO_CHECK, &on, sizeof on), 0);
+            assert_int_equal(setsockopt(echo->udp->own.fd, SOL_SOCKET, SO_NO_CHECK, &on, sizeof on),
+                             0);
         }
         send_sizes(echo, &ways[i], fds);
         udp_destroy(&echo->udp);
@@ -406,19 +444,13 @@ static void test_receive_buffer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        UDP_TEST(test_where),
-        UDP_TEST(test_text),
-        UDP_TEST(test_bad_places),
-        UDP_TEST(test_reuse_port),
-        UDP_TEST(test_many),
-        UDP_TEST(test_sizes),
-        UDP_TEST(test_source_port_zero),
-        UDP_TEST(test_slices),
-        UDP_TEST(test_unasked),
-        UDP_TEST(test_large),
-        UDP_TEST(test_runs),
-        UDP_TEST(test_long_run),
-        UDP_TEST(test_destroyed_within),
+        UDP_TEST(test_where),          UDP_TEST(test_text),
+        UDP_TEST(test_bad_places),     UDP_TEST(test_reuse_port),
+        UDP_TEST(test_adopted_socket), UDP_TEST(test_many),
+        UDP_TEST(test_sizes),          UDP_TEST(test_source_port_zero),
+        UDP_TEST(test_slices),         UDP_TEST(test_unasked),
+        UDP_TEST(test_large),          UDP_TEST(test_runs),
+        UDP_TEST(test_long_run),       UDP_TEST(test_destroyed_within),
         UDP_TEST(test_receive_buffer),
     };
 

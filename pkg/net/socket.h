@@ -1,6 +1,7 @@
-/* socket: listening sockets: opening one from its text, what accepted ones inherit, closing. */
-#ifndef NET_SOCKET_PRIVATE_H
-#define NET_SOCKET_PRIVATE_H
+/* socket: listening sockets: opening one from its text, or inheriting an open one; what accepted
+ * ones inherit; closing. */
+#ifndef NET_SOCKET_H
+#define NET_SOCKET_H
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -28,6 +29,15 @@ char *socket_check(const char *where) __attribute__((warn_unused_result));
  * caller frees). *text: where it is now, with the real port; the caller frees. */
 char *socket_open(struct socket_listening *listening, const char *where,
                   const struct net_settings *settings, char **text)
+    __attribute__((warn_unused_result));
+/* The first half of it: nobody can connect until socket_inherit, or listen, on the descriptor. */
+char *socket_bind(struct socket_listening *listening, const char *where,
+                  const struct net_settings *settings, char **text)
+    __attribute__((warn_unused_result));
+/* Listens on a socket that another process has bound to that place, and whose file is that
+ * process's. Owns fd, also on an error. As socket_open. */
+char *socket_inherit(struct socket_listening *listening, int fd, const char *where,
+                     const struct net_settings *settings, char **text)
     __attribute__((warn_unused_result));
 /* Sets options that have changed since, for connections that begin from now on: the kernel copies
  * them when a connection is made, not when it is accepted. */

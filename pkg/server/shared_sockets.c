@@ -1,0 +1,153 @@
+/* shared_sockets: see the header. */
+#include "server/shared_sockets.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "net/socket.h"
+#include "server/listeners_private.h"
+
+/* The sockets of one listener. */
+struct socket_group {
+    const char *kind;
+    char *name;  /* as it was given */
+    char *where; /* with the real port */
+    unsigned count;
+    struct socket_listening *sockets; /* of UDP only their fd */
+    int *fds;                         /* the same */
+};
+
+struct shared_sockets {
+    struct socket_group *groups;
+    struct supervisor_socket *list; /* of each group */
+    size_t count;
+};
+
+static bool is_shared_by_all(const struct listener_entry *entry)
+{
+    return strncmp(entry->where, "unix:", 5) == 0;
+}
+
+static char *bind_one(const struct listener_entry *entry, const char *where, bool reuse,
+                      struct socket_listening *socket, char **text)
+{
+    char *error = NULL;
+    if (entry->kind->is_udp) {
+        struct udp_settings settings = entry->settings.udp;
+        settings.reuse_port = settings.reuse_port || reuse;
+        socket->fd = udp_open(where, &settings, text, &error);
+        return error;
+    }
+    struct net_settings settings = entry->settings.net;
+    settings.reuse_port = settings.reuse_port || reuse;
+    return socket_bind(socket, where, &settings, text);
+}
+
+/* The first is bound alone, so that a port that another process uses is found to be in use; only
+ * then others may be bound to the port. */
+static char *bind_group(struct socket_group *group, const struct listener_entry *entry)
+{
+    const int on = 1;
+    char *error = bind_one(entry, entry->where, false, &group->sockets[0], &group->where);
+    if (!error && group->count > 1 &&
+        setsockopt(group->sockets[0].fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) {
+        error = mem_format("SO_REUSEPORT: %s", strerror(errno));
+    }
+    for (unsigned i = 1; i < group->count && !error; i++) {
+        char *text = NULL;
+        error = bind_one(entry, group->where, true, &group->sockets[i], &text);
+        free(text);
+    }
+    for (unsigned i = 0; i < group->count; i++) {
+        group->fds[i] = group->sockets[i].fd;
+    }
+    return listener_entry_name_error(entry, error);
+}
+
+static char *open_group(struct shared_sockets *sockets, const struct listener_entry *entry,
+                        unsigned workers)
+{
+    struct socket_group *group = &sockets->groups[sockets->count];
+    struct supervisor_socket *shown = &sockets->list[sockets->count++];
+    group->kind = entry->kind->name;
+    group->name = mem_strdup(entry->name);
+    group->count = is_shared_by_all(entry) ? 1 : workers;
+    group->sockets = mem_zalloc(group->count, sizeof *group->sockets);
+    group->fds = mem_zalloc(group->count, sizeof *group->fds);
+    for (unsigned i = 0; i < group->count; i++) {
+        group->sockets[i].fd = -1;
+    }
+    *shown = (struct supervisor_socket){.listener = group->name,
+                                        .nth = entry->nth,
+                                        .is_shared = is_shared_by_all(entry),
+                                        .fds = group->fds};
+    return bind_group(group, entry);
+}
+
+char *shared_sockets_open(const struct configuration *configuration, unsigned workers,
+                          struct shared_sockets **result)
+{
+    struct shared_sockets *sockets = mem_zalloc(1, sizeof *sockets);
+    struct listeners *listeners =
+        listeners_create(&(struct listeners_context){.configuration = configuration});
+    char *error = listeners_add_configured(listeners);
+    size_t count = 0;
+    LIST_FOREACH (node, &listeners->entries) {
+        count++;
+    }
+    sockets->groups = mem_zalloc(count, sizeof *sockets->groups);
+    sockets->list = mem_zalloc(count, sizeof *sockets->list);
+    LIST_FOREACH (node, &listeners->entries) {
+        if (!error) {
+            error = open_group(sockets, list_entry(node, struct listener_entry, link), workers);
+        }
+    }
+    listeners_destroy(&listeners);
+    *result = sockets;
+    return error;
+}
+
+static void close_group(struct socket_group *group)
+{
+    for (unsigned i = 0; i < group->count; i++) {
+        socket_close(&group->sockets[i]);
+    }
+    free(group->sockets);
+    free(group->fds);
+    free(group->name);
+    free(group->where);
+}
+
+void shared_sockets_close(struct shared_sockets **pointer)
+{
+    struct shared_sockets *sockets = *pointer;
+    *pointer = NULL;
+    if (!sockets) {
+        return;
+    }
+    for (size_t i = 0; i < sockets->count; i++) {
+        close_group(&sockets->groups[i]);
+    }
+    free(sockets->groups);
+    free(sockets->list);
+    free(sockets);
+}
+
+const struct supervisor_socket *shared_sockets_list(const struct shared_sockets *sockets,
+                                                    size_t *count)
+{
+    *count = sockets->count;
+    return sockets->list;
+}
+
+void shared_sockets_describe(const struct shared_sockets *sockets, struct writer *to)
+{
+    for (size_t i = 0; i < sockets->count; i++) {
+        writer_format(to, "%s%s=%s", to->len ? "," : "", sockets->groups[i].kind,
+                      sockets->groups[i].where);
+    }
+}

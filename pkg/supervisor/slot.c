@@ -1,0 +1,127 @@
+/* slot: a worker's place, and which process is in it. */
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#include "base/log.h"
+#include "supervisor/supervisor_private.h"
+
+#define FIRST_PAUSE_MS 250
+#define MOST_PAUSE_MS  30000
+/* A worker that has served for this long has not failed at its start. */
+#define STABLE_MS 60000
+
+uint64_t supervisor_restart_pause(unsigned failures)
+{
+    uint64_t pause = FIRST_PAUSE_MS;
+    if (failures <= 1) {
+        return 0;
+    }
+    for (unsigned i = 2; i < failures && pause < MOST_PAUSE_MS; i++) {
+        pause *= 2;
+    }
+    return pause < MOST_PAUSE_MS ? pause : MOST_PAUSE_MS;
+}
+
+static void pause_slot(struct worker_slot *slot, uint64_t pause_ms)
+{
+    slot->state = SLOT_PAUSED;
+    slot->child = NULL;
+    log_info("worker_restarts", LOG_INT("worker", slot->index), LOG_INT("in_ms", (int64_t)pause_ms),
+             LOG_INT("failures", slot->failures));
+    loop_timer_start(slot->restart, pause_ms);
+}
+
+void worker_slot_start(struct worker_slot *slot)
+{
+    if (slot->supervisor->stopping) {
+        return;
+    }
+    if (worker_child_start(slot)) {
+        slot->state = SLOT_STARTING;
+    } else {
+        slot->failures++;
+        pause_slot(slot, supervisor_restart_pause(slot->failures));
+    }
+}
+
+static bool are_all_serving(const struct supervisor *supervisor)
+{
+    for (unsigned i = 0; i < supervisor->options.count; i++) {
+        if (supervisor->slots[i].state != SLOT_SERVING) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void worker_slot_on_ready(struct worker_child *child)
+{
+    struct worker_slot *slot = child->slot;
+    struct supervisor *supervisor = slot->supervisor;
+    if (slot->child != child || slot->state != SLOT_STARTING) {
+        return;
+    }
+    slot->state = SLOT_SERVING;
+    slot->listens = true;
+    slot->ready_ms = loop_now_ms(supervisor->loop);
+    if (slot->reload) {
+        slot->reload = false;
+        (void)kill(child->pid, SIGHUP);
+    }
+    supervisor_assign_helpers(supervisor);
+    if (!supervisor->was_ready && are_all_serving(supervisor)) {
+        supervisor->was_ready = true;
+        supervisor->options.ready(supervisor->options.arg);
+    }
+}
+
+static void log_exit(const struct worker_child *child, int status, bool expected)
+{
+    const bool killed = WIFSIGNALED(status);
+    log_limited(
+        expected ? LOG_INFO : LOG_WARN, NULL, "worker_exited",
+        LOG_INT("worker", child->slot->index), LOG_INT("pid", child->pid),
+        LOG_INT(killed ? "signal" : "code", killed ? WTERMSIG(status) : WEXITSTATUS(status)));
+}
+
+/* A worker that is still starting does not handle SIGTERM yet. */
+static bool has_ended_well(int status)
+{
+    return (WIFEXITED(status) && WEXITSTATUS(status) == 0) ||
+           (WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+}
+
+static void restart_later(struct worker_slot *slot)
+{
+    const uint64_t now = loop_now_ms(slot->supervisor->loop);
+    if (slot->state == SLOT_SERVING && now - slot->ready_ms >= STABLE_MS) {
+        slot->failures = 0;
+    }
+    slot->failures++;
+    pause_slot(slot, supervisor_restart_pause(slot->failures));
+    supervisor_assign_helpers(slot->supervisor);
+}
+
+void worker_slot_on_exit(struct worker_child *child, int status)
+{
+    struct worker_slot *slot = child->slot;
+    struct supervisor *supervisor = slot->supervisor;
+    const bool well = has_ended_well(status);
+    log_exit(child, status, supervisor->stopping && well);
+    worker_child_free(child);
+    if (supervisor->stopping) {
+        slot->state = SLOT_PAUSED;
+        slot->child = NULL;
+        if (!well && supervisor->exit_code == 0) {
+            supervisor->exit_code = 1;
+        }
+        supervisor_check_end(supervisor);
+    } else if (!supervisor->was_ready) {
+        slot->state = SLOT_PAUSED;
+        slot->child = NULL;
+        supervisor_stop(supervisor, WIFEXITED(status) && WEXITSTATUS(status) == 2 ? 2 : 1);
+    } else {
+        restart_later(slot);
+    }
+}

@@ -1,0 +1,106 @@
+/* supervisor: see the header. */
+#include "supervisor/supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "supervisor/supervisor_private.h"
+
+static void on_restart(void *arg)
+{
+    worker_slot_start(arg);
+}
+
+struct supervisor *supervisor_create(struct loop *loop, const struct supervisor_options *options,
+                                     char **error)
+{
+    /* This file, also when another one gets its name. */
+    const int program = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+    if (program < 0) {
+        *error = mem_format("cannot open /proc/self/exe: %s", strerror(errno));
+        return NULL;
+    }
+    struct supervisor *supervisor = mem_zalloc(1, sizeof *supervisor);
+    supervisor->loop = loop;
+    supervisor->options = *options;
+    supervisor->program = program;
+    list_init(&supervisor->children);
+    supervisor->slots = mem_zalloc(options->count, sizeof *supervisor->slots);
+    for (unsigned i = 0; i < options->count; i++) {
+        struct worker_slot *slot = &supervisor->slots[i];
+        slot->supervisor = supervisor;
+        slot->index = i + 1;
+        slot->restart = loop_timer_create(loop, on_restart, slot);
+    }
+    return supervisor;
+}
+
+void supervisor_destroy(struct supervisor **pointer)
+{
+    struct supervisor *supervisor = *pointer;
+    *pointer = NULL;
+    if (!supervisor) {
+        return;
+    }
+    while (!list_is_empty(&supervisor->children)) {
+        worker_child_free(list_entry(supervisor->children.next, struct worker_child, link));
+    }
+    for (unsigned i = 0; i < supervisor->options.count; i++) {
+        loop_timer_destroy(&supervisor->slots[i].restart);
+    }
+    close(supervisor->program);
+    free(supervisor->slots);
+    free(supervisor);
+}
+
+void supervisor_start(struct supervisor *supervisor)
+{
+    for (unsigned i = 0; i < supervisor->options.count && !supervisor->stopping; i++) {
+        worker_slot_start(&supervisor->slots[i]);
+    }
+}
+
+static void signal_children(const struct supervisor *supervisor, int number)
+{
+    LIST_FOREACH (node, &supervisor->children) {
+        (void)kill(list_entry(node, struct worker_child, link)->pid, number);
+    }
+}
+
+void supervisor_check_end(struct supervisor *supervisor)
+{
+    if (supervisor->stopping && list_is_empty(&supervisor->children)) {
+        supervisor->options.ended(supervisor->options.arg, supervisor->exit_code);
+    }
+}
+
+void supervisor_stop(struct supervisor *supervisor, int exit_code)
+{
+    if (supervisor->exit_code == 0) {
+        supervisor->exit_code = exit_code;
+    }
+    supervisor->stopping = true;
+    for (unsigned i = 0; i < supervisor->options.count; i++) {
+        loop_timer_stop(supervisor->slots[i].restart);
+    }
+    signal_children(supervisor, SIGTERM);
+    supervisor_check_end(supervisor);
+}
+
+void supervisor_reload(struct supervisor *supervisor)
+{
+    for (unsigned i = 0; i < supervisor->options.count; i++) {
+        struct worker_slot *slot = &supervisor->slots[i];
+        if (slot->state == SLOT_SERVING) {
+            (void)kill(slot->child->pid, SIGHUP);
+        } else {
+            slot->reload = slot->state == SLOT_STARTING;
+        }
+    }
+}
