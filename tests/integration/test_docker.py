@@ -112,6 +112,7 @@ def test_compose_as_a_whole_on_loopback(t):
     world.redis.signal(signal.SIGTERM)
     world.redis.wait()
     world.start_redis()
+    assert "AOF-loading-client" not in world.redis.log, world.redis.log
     for frontend in world.frontends.values():
         t.wait_until(frontend.ready, 20, "it is ready again")
     reader = t.connect(world.haproxy.address("TRACKER_BIND"), Plain)
