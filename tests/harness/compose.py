@@ -1,18 +1,21 @@
-"""docker/docker-compose.yml without docker: its services as processes on loopback."""
+"""The compose files in docker/ without docker: their services as processes on loopback."""
 import json
 import os
+import random
 import re
+import socket
 
 from .haproxy import BINDS
-from .redis import free_port
 
-# sh -c CONFINED sh DIRECTORY COMMAND...: runs as a service does: without capabilities and without the way to
-# new ones, and all file systems read-only but for that directory.
+# sh -c CONFINED sh DIRECTORY HOSTS COMMAND...: runs as a service does: without capabilities and without the way to
+# new ones, all file systems read-only but for that directory, and with that file as /etc/hosts.
 CONFINED = r"""
 set -eu
 directory=$1
-shift
+hosts=$2
+shift 2
 mount --make-rprivate /
+mount --bind "$hosts" /etc/hosts
 mount --bind "$directory" "$directory"
 while read -r _ place kind options _; do
     case $kind:$place in
@@ -32,72 +35,89 @@ exec setpriv --pdeathsig KILL --bounding-set=-all --inh-caps=-all --no-new-privs
 """
 
 
-def confined(directory):
-    """What goes before a command that is to run so."""
-    return ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", CONFINED, "sh", directory]
-
-
-def read_compose(t):
-    with open(t.path("docker/docker-compose.yml"), encoding="utf-8") as file:
+def read_compose(t, name="docker-compose.yml"):
+    with open(t.path("docker", name), encoding="utf-8") as file:
         return Yaml(file.read()).parse()
 
 
-class Compose:
-    """Each service with its own command, environment and files, but for addresses, and confined as it is there.
-    The parts: redis (a Process), frontends (by name), haproxy, trackerctl()."""
+def free_block():
+    """Three bytes of addresses on loopback that nobody uses: those of the hosts of one compose file."""
+    while True:
+        block = f"127.{random.randint(1, 254)}.{random.randint(0, 255)}"
+        with socket.socket() as probe:
+            try:
+                probe.bind((f"{block}.1", 6379))
+                return block
+            except OSError:
+                continue
 
-    def __init__(self, t, variables):
+
+class Compose:
+    """Each service with its own command, environment and files, and confined as it is there. Those of Redis have
+    an address each, which their names lead to; the others listen on free ports of 127.0.0.1.
+    The parts: stores (redis-server processes by name), frontends (by name), haproxy, trackerctl()."""
+
+    def __init__(self, t, variables, name="docker-compose.yml"):
         self.t, self.variables = t, variables
-        self.services = read_compose(t)["services"]
-        self.data = t.directory("data")
-        self.port = None
-        self.start_redis()
+        self.services = read_compose(t, name)["services"]
+        names = [name for name, service in self.services.items() if service.get("image") == "redis:7"]
+        self.data = {name: t.directory("data") for name in names}
+        block = free_block()
+        self.addresses = {name: f"{block}.{index}" for index, name in enumerate(names, 1)}
+        self.hosts = os.path.join(t.directory("etc"), "hosts")
+        with open(self.hosts, "w", encoding="ascii") as file:
+            file.write("127.0.0.1 localhost\n")
+            file.write("".join(f"{address} {name}\n" for name, address in self.addresses.items()))
+        self.stores = {}
+        self.start_stores(*names)
         self.frontends = {name: self._start_frontend(name) for name in "abc"}
         for frontend in self.frontends.values():
             frontend.wait_ready()
         self.haproxy = self._start_haproxy()
 
+    def confined(self, directory=None):
+        """What goes before a command that is to run so."""
+        return ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", CONFINED, "sh",
+                directory or self.t.directory("none"), self.hosts]
+
     def environment(self, service):
         def value(match):
             return match[0][1:] if match[0] == "$$" else self.variables[match[1]]
-        return {key: re.sub(r"\$\$|\$\{(\w+)(?::\?[^}]*)?\}", value, text)
+        data = self.data.get(service, "")
+        return {key: re.sub(r"\$\$|\$\{(\w+)(?::\?[^}]*)?\}", value, re.sub("^/data/", lambda _, data=data: data + "/", text))
                 for key, text in (self.services[service].get("environment") or {}).items()}
 
     def _here(self, service, words):
-        """With the files that the container has elsewhere, and the Redis of the test."""
+        """With the files that the container has elsewhere."""
         places = dict(one.split(":")[1::-1] for one in self.services[service].get("volumes", []) if one[0] == ".")
-        found = [self.t.path("docker", places[word]) if word in places else word for word in words]
-        return [word.replace("redis://redis:6379", f"redis://127.0.0.1:{self.port}") for word in found]
+        return [self.t.path("docker", places[word]) if word in places else word for word in words]
 
-    def start_redis(self):
-        """It, again with its data and on its port."""
-        command = self._here("redis", self.services["redis"]["command"])
-        ports = [self.port] if self.port else [free_port() for _ in range(5)]
-        for self.port in ports:
-            where = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.data]
-            self.redis = self.t.start("redis", confined(self.data) + command + where,
-                                      environment=self.environment("redis"))
-            self.t.wait_until(lambda: self.redis_is_healthy() or not self.redis.running(), 20, "redis is healthy")
-            if self.redis.running():
-                return
-            assert "Address already in use" in self.redis.log, self.redis.log
-        raise AssertionError("no port for redis-server")
+    def start_stores(self, *names):
+        """These servers of Redis, again with their data."""
+        for name in names:
+            where = ["--bind", self.addresses[name], "--dir", self.data[name]]
+            words = self._here(name, self.services[name]["command"])
+            self.stores[name] = self.t.start(name, self.confined(self.data[name]) + words + where,
+                                             environment=self.environment(name))
+        for name in names:
+            self.t.wait_until(lambda name=name: self.is_healthy(name), 20,
+                              lambda name=name: f"{name} is healthy:\n{self.stores[name].log}")
 
-    def redis_is_healthy(self):
+    def is_healthy(self, name):
         """By the health check of the service."""
-        kind, command = self.services["redis"]["healthcheck"]["test"]
+        kind, command = self.services[name]["healthcheck"]["test"]
         assert kind == "CMD-SHELL"
-        command = command.replace("$$", "$").replace("redis-cli", f"redis-cli -p {self.port}")
-        return self.t.run("sh", "-c", command, environment=self.environment("redis"), check=False).returncode == 0
+        command = command.replace("$$", "$").replace("redis-cli", f"redis-cli -h {self.addresses[name]}")
+        return self.t.run("sh", "-c", command, environment=self.environment(name), check=False).returncode == 0
 
-    def redis_cli(self, *words, user=None, password=None):
+    def redis_cli(self, *words, name="redis", user=None, password=None):
         login = ["--user", user, "--no-auth-warning", "-a", password] if user else []
-        return self.t.run("redis-cli", "-p", str(self.port), *login, *words, check=False).stdout.strip()
+        return self.t.run("redis-cli", "-h", self.addresses[name], *login, *words, check=False).stdout.strip()
 
     def _start_frontend(self, name):
         words = self._here(name, self.services[name]["command"])
         words = [re.sub(r"=\*:\d+", "=127.0.0.1:0", word) for word in words]
-        return self.t.frontend(listen=(), arguments=words, wait=False, wrapper=confined(self.t.directory("none")),
+        return self.t.frontend(listen=(), arguments=words, wait=False, wrapper=self.confined(),
                                environment=self.environment(name))
 
     def port_of(self, name, inside):
@@ -117,12 +137,12 @@ class Compose:
                 key = f"NODE_{letter}_{key}"
                 environment[key] = str(self.port_of(name, environment[key]))
         return self.t.haproxy(self.t.path("docker/haproxy.cfg"), environment, BINDS,
-                              wrapper=confined(self.t.directory("none")))
+                              wrapper=self.confined())
 
     def trackerctl(self, *words):
         """What it prints, run as the service that is not started by itself."""
         command = self._here("trackerctl", self.services["trackerctl"]["entrypoint"])
-        return self.t.run(*confined(self.t.directory("none")), self.t.program(command[0]), *command[1:], *words,
+        return self.t.run(*self.confined(), self.t.program(command[0]), *command[1:], *words,
                           environment=self.environment("trackerctl")).stdout
 
 

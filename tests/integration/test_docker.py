@@ -11,6 +11,9 @@ from harness.haproxy import Haproxy
 from harness.sync import Sync
 
 VARIABLES = {"REDIS_PASSWORD": "a 'long' $one/&", "REDIS_OPERATOR_PASSWORD": "the operator's"}
+SENTINEL_VARIABLES = {**VARIABLES, "REDIS_SENTINEL_PASSWORD": 'the "Sentinels"', "SENTINEL_PASSWORD": "their \\ clients'",
+                      "REDIS_REPLICATION_PASSWORD": "the replicas' #1"}
+SINGLE, SENTINEL = "docker-compose.yml", "docker-compose.sentinel.yml"
 
 
 def read(t, *parts):
@@ -32,30 +35,62 @@ def test_compose_is_one_redis_three_frontends_and_haproxy(t):
         assert service["command"][:2] == ["--node", name]
 
 
+def test_the_compose_file_for_sentinel_is_the_other_one_with_three_and_three(t):
+    """One master at first, two replicas, three Sentinels; else the same, with another URL."""
+    services, single = read_compose(t, SENTINEL)["services"], read_compose(t)["services"]
+    stores, sentinels = [f"redis-{n}" for n in (1, 2, 3)], [f"sentinel-{n}" for n in (1, 2, 3)]
+    assert sorted(services) == sorted({*single, *stores, *sentinels} - {"redis"})
+    assert services["haproxy"] == single["haproxy"]
+    url = f"redis-sentinel://{','.join(f'{name}:26379' for name in sentinels)}/main"
+    for name in ("a", "b", "c", "trackerctl"):
+        here, there = dict(services[name]), dict(single[name])
+        for key in ("command", "entrypoint"):
+            assert here.pop(key, []) == [word.replace("redis://redis:6379", url) for word in there.pop(key, [])], name
+        environment = dict(here.pop("environment"))
+        assert environment.pop("TRACKER_REDIS_SENTINEL_USER") == "tracker"
+        assert "${SENTINEL_PASSWORD:?" in environment.pop("TRACKER_REDIS_SENTINEL_PASSWORD")
+        assert environment == there.pop("environment"), name
+        assert here.pop("depends_on") == sentinels and there.pop("depends_on")
+        assert here == there, name
+    for name in stores:
+        service, command = services[name], services[name]["command"]
+        assert command[:3] == single["redis"]["command"][:3] and command[-6:] == single["redis"]["command"][-6:]
+        assert command[command.index("--replica-announce-ip") + 1] == name
+        assert service["environment"]["REDIS_REPLICAOF"] == ("" if name == "redis-1" else "redis-1 6379")
+        assert f"{name}-data:/data" in service["volumes"]
+    for name in sentinels:
+        assert services[name]["command"][3:7] == ["main", "redis-1", "6379", "2"]
+        assert services[name]["environment"]["SENTINEL_ANNOUNCE"] == name
+        assert f"{name}-data:/data" in services[name]["volumes"]
+
+
 def size(text):
     return int(re.match(r"\d+", text)[0]) << {"m": 20, "g": 30}[text[-1].lower() if text[-1] != "b" else text[-2]]
 
 
 def test_compose_confines_every_service(t):
     """No capabilities, read-only, less memory than all; Redis refuses writes before it is killed."""
-    services = read_compose(t)["services"]
-    for name, service in services.items():
-        assert service["cap_drop"] == ["ALL"] and "cap_add" not in service, name
-        assert service["read_only"] == "true" and service["security_opt"] == ["no-new-privileges:true"], name
-        assert "privileged" not in service and size(service["mem_limit"]) <= 1 << 30, name
-        # What is mounted from here cannot be written.
-        assert all(one.endswith(":ro") for one in service.get("volumes", []) if one[0] in "./"), name
-    command = services["redis"]["command"]
-    assert size(command[command.index("--maxmemory") + 1]) <= size(services["redis"]["mem_limit"]) // 2
-    assert services["redis"]["user"] != "root"
+    for file in (SINGLE, SENTINEL):
+        for name, service in read_compose(t, file)["services"].items():
+            assert service["cap_drop"] == ["ALL"] and "cap_add" not in service, name
+            assert service["read_only"] == "true" and service["security_opt"] == ["no-new-privileges:true"], name
+            assert "privileged" not in service and size(service["mem_limit"]) <= 1 << 30, name
+            # What is mounted from here cannot be written.
+            assert all(one.endswith(":ro") for one in service.get("volumes", []) if one[0] in "./"), name
+            command = service.get("command", [])
+            if "--maxmemory" in command:
+                assert size(command[command.index("--maxmemory") + 1]) <= size(service["mem_limit"]) // 2
+            if service["image"] == "redis:7":
+                assert service["user"] == "redis", name
 
 
 def test_compose_publishes_the_public_ports_alone(t):
-    haproxy = read_compose(t)["services"]["haproxy"]
-    internal = haproxy["environment"]["INTERNAL_BIND"].split(":")[1]
-    for one in haproxy["ports"]:
-        assert one.startswith("127.0.0.1:") == one.endswith(":" + internal), one
-    assert not any("ports" in service for name, service in read_compose(t)["services"].items() if name != "haproxy")
+    for file in (SINGLE, SENTINEL):
+        services = read_compose(t, file)["services"]
+        internal = services["haproxy"]["environment"]["INTERNAL_BIND"].split(":")[1]
+        for one in services["haproxy"]["ports"]:
+            assert one.startswith("127.0.0.1:") == one.endswith(":" + internal), one
+        assert not any("ports" in service for name, service in services.items() if name != "haproxy")
 
 
 def test_compose_gives_haproxy_what_its_configuration_reads(t):
@@ -91,7 +126,7 @@ def is_confined(process):
 def test_compose_as_a_whole_on_loopback(t):
     """Every service with its own command, environment and confinement. Redis knows those two users alone."""
     world = Compose(t, VARIABLES)
-    for process in (world.redis, world.haproxy.process, *(one.process for one in world.frontends.values())):
+    for process in (world.stores["redis"], world.haproxy.process, *(one.process for one in world.frontends.values())):
         assert is_confined(process), process.name
     clients = [t.connect(world.haproxy.address("TRACKER_BIND"), Versioned) for _ in range(3)]
     ids = {client.open(b"x") for client in clients}
@@ -109,21 +144,162 @@ def test_compose_as_a_whole_on_loopback(t):
         with open(f"/proc/{frontend.pid}/cmdline", "rb") as file:
             assert VARIABLES["REDIS_PASSWORD"].encode() not in file.read()
     # Again with the file that it wrote.
-    world.redis.signal(signal.SIGTERM)
-    world.redis.wait()
-    world.start_redis()
-    assert "AOF-loading-client" not in world.redis.log, world.redis.log
+    world.stores["redis"].signal(signal.SIGTERM)
+    world.stores["redis"].wait()
+    world.start_stores("redis")
+    assert "AOF-loading-client" not in world.stores["redis"].log, world.stores["redis"].log
     for frontend in world.frontends.values():
         t.wait_until(frontend.ready, 20, "it is ready again")
     reader = t.connect(world.haproxy.address("TRACKER_BIND"), Plain)
     t.wait_until(lambda: reader.get().keys() >= ids, 20, "the map is there again")
 
 
-def test_redis_wants_both_passwords(t):
+class SentinelWorld:
+    """The file for Sentinel, and a few clients that are served."""
+
+    def __init__(self, t):
+        self.t = t
+        self.world = Compose(t, SENTINEL_VARIABLES, SENTINEL)
+        self.redis = [name for name in self.world.stores if name.startswith("redis")]
+        self.sentinels = [name for name in self.world.stores if name.startswith("sentinel")]
+        address = self.world.haproxy.address("TRACKER_BIND")
+        self.clients = [t.connect(address, Versioned) for _ in range(3)]
+        self.ids = [client.open(b"0") for client in self.clients]
+        self.version = 0
+
+    def cli(self, name, *words):
+        """As the user that may."""
+        user, variable = ("tracker", "SENTINEL_PASSWORD") if name in self.sentinels else ("tracker", "REDIS_PASSWORD")
+        port = ["-p", "26379"] if name in self.sentinels else []
+        return self.world.redis_cli(*port, *words, name=name, user=user, password=SENTINEL_VARIABLES[variable])
+
+    def sentinel_fields(self, name):
+        """What this Sentinel knows of the master."""
+        words = self.cli(name, "SENTINEL", "MASTER", "main").splitlines()
+        return dict(zip(words[::2], words[1::2]))
+
+    def master(self):
+        """The one that all Sentinels name; None while they differ."""
+        named = {self.sentinel_fields(name).get("ip") for name in self.sentinels}
+        return named.pop() if len(named) == 1 else None
+
+    def field(self, name, field):
+        """Of INFO replication."""
+        return dict(line.split(":", 1) for line in self.cli(name, "INFO", "replication").splitlines()
+                    if ":" in line).get(field)
+
+    def wait_replicated(self):
+        master = self.master()
+        for name in self.redis:
+            if name != master:
+                self.t.wait_until(lambda name=name: (self.field(name, "master_host"),
+                                                     self.field(name, "master_link_status")) == (master, "up"), 40,
+                                  lambda name=name: f"{name} replicates {master}: {self.world.stores[name].log}")
+        for name in self.sentinels:
+            self.t.wait_until(lambda name=name: [self.sentinel_fields(name).get(field) for field in
+                                                 ("num-slaves", "num-other-sentinels", "flags")] == ["2", "2", "master"],
+                              40, lambda name=name: f"it knows the others: {self.sentinel_fields(name)}")
+
+    def fail_over(self):
+        """By killing the master; returns its name."""
+        old = self.master()
+        self.world.stores[old].kill()
+        self.t.wait_until(lambda: self.master() not in (None, old), 40,
+                          lambda: f"the Sentinels switch: {self.world.stores['sentinel-1'].log}")
+        return old
+
+    def check_served(self):
+        self.version += 1
+        for client, id in zip(self.clients, self.ids):
+            self.t.wait_until(lambda client=client, id=id: client.update(id, self.version, b"%d" % self.version), 20,
+                              "an update is acknowledged")
+        for id in self.ids:
+            assert str(self.version) in self.world.trackerctl("get", id.decode())
+
+    def stop(self, *names):
+        for name in names:
+            self.world.stores[name].signal(signal.SIGTERM)
+        for name in names:
+            self.world.stores[name].wait()
+
+
+def test_compose_for_sentinel_as_a_whole_on_loopback(t):
+    """Every service with its own command, environment and confinement; the master is killed, and returns as a replica;
+    all that is of Redis is stopped, and knows everything again."""
+    served = SentinelWorld(t)
+    world = served.world
+    for process in (*world.stores.values(), world.haproxy.process, *(one.process for one in world.frontends.values())):
+        assert is_confined(process), process.name
+    assert served.master() == "redis-1"
+    served.wait_replicated()
+    served.check_served()
+    old = served.fail_over()
+    assert served.master() in ("redis-2", "redis-3")
+    served.check_served()
+    world.start_stores(old)
+    served.wait_replicated()
+    served.check_served()
+    # Nobody but those users, none of whom was refused anything.
+    login = {"user": "default", "password": "x"}
+    for name in served.redis:
+        assert world.redis_cli("PING", name=name).startswith("NOAUTH")
+        assert world.redis_cli("PING", name=name, **login).startswith("NOAUTH")
+        assert served.cli(name, "REPLICAOF", "NO", "ONE").startswith("NOPERM")
+    for name in served.sentinels:
+        assert world.redis_cli("-p", "26379", "PING", name=name).startswith("NOAUTH")
+        assert served.cli(name, "SENTINEL", "FAILOVER", "main").startswith("NOPERM")
+    for name, process in world.stores.items():
+        assert "NOPERM" not in process.log and "WRONGPASS" not in process.log, f"{name}:\n{process.log}"
+    master = served.master()
+    served.stop(*world.stores)
+    world.start_stores(*world.stores)
+    assert served.master() == master
+    served.wait_replicated()
+    served.check_served()
+    for frontend in world.frontends.values():
+        t.wait_until(frontend.ready, 20, "it is ready again")
+
+
+def test_passwords_of_the_compose_file_for_sentinel_are_for_their_owners_alone(t):
+    """Not in arguments; files with them are readable for their owner alone; new ones apply at the next start."""
+    served = SentinelWorld(t)
+    for process in [*served.world.stores.values(), *(one.process for one in served.world.frontends.values())]:
+        with open(f"/proc/{process.pid}/cmdline", "rb") as file:
+            words = file.read()
+        assert not any(one.encode() in words for one in SENTINEL_VARIABLES.values()), process.name
+    for name, directory in served.world.data.items():
+        for file in os.listdir(directory):
+            if file.endswith(".conf"):
+                assert os.stat(os.path.join(directory, file)).st_mode & 0o077 == 0, (name, file)
+    master = served.master()
+    served.stop(*served.world.stores)
+    served.world.variables = {key: value + "+" for key, value in SENTINEL_VARIABLES.items()}
+    served.world.start_stores(*served.world.stores)
+    for name in served.redis:
+        assert served.cli(name, "PING").startswith("NOAUTH")
+    for name in served.sentinels:
+        login = {"user": "tracker", "password": served.world.variables["SENTINEL_PASSWORD"]}
+        assert master in served.world.redis_cli("-p", "26379", "SENTINEL", "MASTER", "main", name=name, **login)
+    for name in served.redis:
+        if name != master:
+            login = {"user": "tracker", "password": served.world.variables["REDIS_PASSWORD"]}
+            t.wait_until(lambda name=name, login=login: "master_link_status:up" in served.world.redis_cli(
+                "INFO", "replication", name=name, **login), 40, "it replicates with the new password")
+
+
+def test_redis_wants_all_passwords(t):
+    files = [t.path("docker", name) for name in ("redis-acl.conf", "redis-acl-sentinel.conf")]
     for name in VARIABLES:
-        environment = {**VARIABLES, name: ""}
-        done = t.run("sh", t.path("docker/run-redis"), t.path("docker/redis-acl.conf"), "--port", "0",
-                     environment=environment, check=False)
+        done = t.run("sh", t.path("docker/run-redis"), files[0], "--port", "0",
+                     environment={**VARIABLES, name: ""}, check=False)
+        assert done.returncode != 0 and f"{name}: choose a password" in done.stderr, done
+    for name in ("REDIS_SENTINEL_PASSWORD", "REDIS_REPLICATION_PASSWORD"):
+        done = t.run("sh", t.path("docker/run-redis"), *files, "--port", "0",
+                     environment={**SENTINEL_VARIABLES, name: ""}, check=False)
+        assert done.returncode != 0 and f"{name}: choose a password" in done.stderr, done
+    for name in ("REDIS_SENTINEL_PASSWORD", "SENTINEL_PASSWORD"):
+        done = t.run("sh", t.path("docker/run-sentinel"), t.path("docker/sentinel-acl.conf"), "main", "x", "1", "2",
+                     environment={**SENTINEL_VARIABLES, name: "", "SENTINEL_CONF": "/nonexistent"}, check=False)
         assert done.returncode != 0 and f"{name}: choose a password" in done.stderr, done
 
 
