@@ -58,7 +58,7 @@ INCLUDE_DIRS := $(foreach p,$(PACKAGES),build/include/$(p)/$(p))
 UNIT_SOURCES := $(foreach p,$(PACKAGES),$(wildcard tests/unit/$(p)/test_*.c))
 UNIT_FILES := $(UNIT_SOURCES:tests/unit/%.c=$(B)/unit/%)
 
-.PHONY: all run test test-acl asan chaos conformance replay lint fuzz bench bench-check trace install clean deps test-deps unit fuzzers
+.PHONY: all next run test test-acl asan chaos conformance replay lint fuzz bench bench-check trace install clean deps test-deps unit fuzzers
 .SECONDARY:
 all: $(PROGRAM_FILES)
 	@:
@@ -83,27 +83,30 @@ GENERATED := build/gen/schema_scripts_data.h build/gen/admin_web_data.h build/ge
 
 # Lua scripts become NUL-terminated C arrays named after their files: script_NAME. A script is joined
 # from its PARTS; one without PARTS is a single file.
-PARTS_apply := prelude apply apply_entries apply_judge apply_read users events apply_users apply_rooms \
+PARTS_apply := prelude formats apply apply_entries apply_judge apply_read users events apply_users apply_rooms \
                apply_registry apply_write
-PARTS_repair_entries := prelude repair users events repair_entries repair_publish
-PARTS_repair_rooms := prelude repair users events repair_rooms repair_publish
-PARTS_repair_users := prelude repair users events repair_users repair_publish
-PARTS_hello := prelude hello
+PARTS_repair_entries := prelude formats repair users events repair_entries repair_publish
+PARTS_repair_rooms := prelude formats repair users events repair_rooms repair_publish
+PARTS_repair_users := prelude formats repair users events repair_users repair_publish
+PARTS_hello := prelude formats hello
 PARTS_invite := prelude invitations invite
 PARTS_presence := prelude presence
-PARTS_read := events read
-PARTS_recount := prelude recount
+PARTS_read := formats events read
+PARTS_recount := prelude formats recount
 PARTS_shared := prelude shared
 PARTS_shared_set := prelude shared_set
-PARTS_sweep := prelude sweep
+PARTS_sweep := prelude formats sweep
 PARTS_uninvite := prelude invitations uninvite
 JOINED := apply repair_entries repair_rooms repair_users hello invite presence read recount shared shared_set sweep uninvite
 SCRIPT_NAMES := $(JOINED) $(filter-out $(foreach s,$(JOINED),$(PARTS_$(s))),$(notdir $(SCRIPTS:.lua=)))
 script_files = $(patsubst %,pkg/schema/scripts/%.lua,$(or $(PARTS_$(1)),$(1)))
+# $(1): instead of pkg/schema/scripts/formats.lua.
+write_scripts = { $(foreach s,$(SCRIPT_NAMES),echo "const char script_$(s)[] = {"; \
+	    cat $(patsubst %/formats.lua,$(1),$(call script_files,$(s))) | \
+	    od -An -v -tx1 | sed 's/ \([0-9a-f][0-9a-f]\)/0x\1,/g'; echo "0x00};";) } > $@.new && mv $@.new $@
 build/gen/schema_scripts_data.h: $(SCRIPTS) Makefile
 	@mkdir -p $(@D)
-	@{ $(foreach s,$(SCRIPT_NAMES),echo "const char script_$(s)[] = {"; cat $(call script_files,$(s)) | \
-	    od -An -v -tx1 | sed 's/ \([0-9a-f][0-9a-f]\)/0x\1,/g'; echo "0x00};";) } > $@.new && mv $@.new $@
+	@$(call write_scripts,pkg/schema/scripts/formats.lua)
 
 # The JavaScript client is served as one module: its parts, in the order of their needs, without the
 # imports from one another.
@@ -167,7 +170,34 @@ $(UNIT_FILES): $(B)/unit/%: $(B)/obj/unit/%.o $(LIB_FILES)
 	@mkdir -p $(@D)
 	$(call say,LD,$(@:$(B)/%=%))
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $< $(LIB_FILES) -lcmocka $(LIBS)
-unit: $(UNIT_FILES) $(B)/test/clock_shift.so $(B)/test/lockstep_plain.so
+unit: $(UNIT_FILES) $(B)/test/clock_shift.so $(B)/test/lockstep_plain.so next
+	@:
+
+# The programs of a later release, which also understands a format 2, for the tests of upgrades: their
+# package schema is compiled for it, all else is the same.
+NEXT := $(B)/test/next
+NEXT_FORMATS := tests/harness/next/formats.lua
+NEXT_OBJECTS := $(patsubst pkg/schema/%.c,$(NEXT)/obj/%.o,$(call package_sources,schema))
+$(NEXT)/gen/schema_scripts_data.h: $(SCRIPTS) $(NEXT_FORMATS) Makefile
+	@mkdir -p $(@D)
+	@$(call write_scripts,$(NEXT_FORMATS))
+$(NEXT_OBJECTS): $(NEXT)/obj/%.o: pkg/schema/%.c $(NEXT)/gen/schema_scripts_data.h Makefile | $(INCLUDE_DIRS) $(GENERATED)
+	@mkdir -p $(@D)
+	$(call say,CC,test/next/$*.c)
+	$(Q)$(CC) $(CFLAGS_ALL) -DTRACKER_NEXT_FORMAT $(foreach d,schema $(call allowed,schema),-Ibuild/include/$(d)) \
+	    -I$(NEXT)/gen -Ibuild/gen -MMD -MP -c -o $@ $<
+$(NEXT)/libschema.a: $(NEXT_OBJECTS)
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+define next_rules
+$(NEXT)/bin/$(1): $(patsubst cmd/%.c,$(B)/obj/cmd/%.o,$(wildcard cmd/$(1)/*.c)) \
+    $(LIB_FILES:$(call library,schema)=$(NEXT)/libschema.a)
+	@mkdir -p $$(@D)
+	$$(call say,LD,test/next/$(1))
+	$$(Q)$(CC) $(LDFLAGS_ALL) -o $$@ $$^ $(LIBS) $$(if $$(filter trackerctl,$(1)),-lncursesw -ltinfo)
+endef
+$(foreach p,trackerd trackerctl,$(eval $(call next_rules,$(p))))
+next: $(NEXT)/bin/trackerd $(NEXT)/bin/trackerctl
 	@:
 
 # What shifts a program's clock in fault tests. Never sanitized: it is loaded into other programs.
@@ -260,4 +290,4 @@ install: all
 clean:
 	rm -rf build
 
--include $(wildcard $(foreach p,$(PACKAGES),$(B)/obj/$(p)/*.d $(B)/obj/unit/$(p)/*.d) $(B)/obj/cmd/*/*.d $(B)/fuzz_*.d)
+-include $(wildcard $(foreach p,$(PACKAGES),$(B)/obj/$(p)/*.d $(B)/obj/unit/$(p)/*.d) $(B)/obj/cmd/*/*.d $(B)/fuzz_*.d $(NEXT)/obj/*.d)

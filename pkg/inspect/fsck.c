@@ -274,7 +274,8 @@ static void on_format(void *arg, const struct redis_reply *reply)
     struct fsck_partition *partition = arg;
     bool is_list = reply->type == REDIS_ARRAY && reply->count == 3;
     if (!is_list || reply->elements[1]->text.len == 0 ||
-        bytes_decimal(reply->elements[1]->text) <= bytes_decimal(BYTES_LITERAL(FORMAT_READER))) {
+        bytes_decimal(reply->elements[1]->text) <=
+            bytes_decimal(bytes_from_string(format_newest.number))) {
         return;
     }
     char *why = format_explain(reply->elements[0]->text, reply->elements[1]->text,

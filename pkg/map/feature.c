@@ -129,12 +129,13 @@ void features_missing(struct map_space *space, const struct bytes *ids, size_t c
     }
 }
 
-enum map_message features_message(struct map *map, struct bytes verb, struct bytes rest)
+enum map_message features_message(struct map *map, uint64_t format, struct bytes verb,
+                                  struct bytes rest)
 {
     enum map_message handled = MAP_MESSAGE_UNEXPECTED;
     for (size_t i = 0; i < map->feature_count && handled == MAP_MESSAGE_UNEXPECTED; i++) {
         if (map->features[i].feature->message) {
-            handled = map->features[i].feature->message(map->features[i].state, verb, rest);
+            handled = map->features[i].feature->message(map->features[i].state, format, verb, rest);
         }
     }
     return handled;
@@ -216,6 +217,11 @@ uint32_t partition_index(const struct partition *partition)
 const char *partition_prefix(const struct partition *partition)
 {
     return partition->prefix;
+}
+
+uint64_t partition_format(const struct partition *partition)
+{
+    return partition->format;
 }
 
 const char *partition_channels(const struct partition *partition)

@@ -58,8 +58,8 @@ struct map_feature {
     bool (*probes)(const void *state, const struct map_space *space);
     /* Entries that the view had before a new epoch, and Redis does not have any more. */
     void (*missing)(void *state, struct map_space *space, const struct bytes *ids, size_t count);
-    /* A message of another front-end: a verb and what follows it. */
-    enum map_message (*message)(void *state, struct bytes verb, struct bytes rest);
+    /* A message of another front-end: its format, a verb and what follows it. */
+    enum map_message (*message)(void *state, uint64_t format, struct bytes verb, struct bytes rest);
     /* An operator's request that is answered later: NULL, and done is called once. Else what is
      * wrong with the request (static text), or "" when the verb is not one of its own. */
     const char *(*request)(void *state, struct bytes verb, struct bytes argument, map_done done,
@@ -92,7 +92,9 @@ struct partition *map_space_partition(const struct map_space *space, uint32_t in
 struct partition *partition_of(const struct map_space *space, struct bytes id);
 struct map_space *partition_space(const struct partition *partition);
 uint32_t partition_index(const struct partition *partition);
-const char *partition_prefix(const struct partition *partition);   /* of its keys */
+const char *partition_prefix(const struct partition *partition); /* of its keys */
+/* In which messages to its entries are sent: all its front-ends understand it. */
+uint64_t partition_format(const struct partition *partition);
 const char *partition_channels(const struct partition *partition); /* what they begin with */
 const char *partition_key_head(const struct partition *partition);
 const char *partition_epoch(const struct partition *partition);

@@ -19,7 +19,8 @@ void features_found(struct partition *partition, enum map_found what, struct byt
                     const char *node);
 bool features_probe(const struct map_space *space);
 void features_missing(struct map_space *space, const struct bytes *ids, size_t count);
-enum map_message features_message(struct map *map, struct bytes verb, struct bytes rest);
+enum map_message features_message(struct map *map, uint64_t format, struct bytes verb,
+                                  struct bytes rest);
 /* As struct map_feature's request. */
 const char *features_request(struct map *map, struct bytes verb, struct bytes argument,
                              map_done done, void *arg);

@@ -103,6 +103,9 @@ void node_publish(struct node *node)
     add_info_text(&info, "HSET");
     add_info_text(&info, node->key);
     add_info_field(&info, "name", map->name);
+    char *formats = mem_format("%s-%s", format_oldest.number, format_newest.number);
+    add_info_field(&info, "formats", formats);
+    free(formats);
     if (map->callbacks->describe) {
         map->callbacks->describe(map->arg, add_info_field, &info);
     }
@@ -394,10 +397,11 @@ static void drop_session(struct map *map, struct bytes rest)
     }
 }
 
-static void receive_feature_message(struct map *map, struct bytes verb, struct bytes rest)
+static void receive_feature_message(struct map *map, uint64_t format, struct bytes verb,
+                                    struct bytes rest)
 {
     static struct log_limit limit = {.burst = 5};
-    if (features_message(map, verb, rest) != MAP_MESSAGE_MALFORMED) {
+    if (features_message(map, format, verb, rest) != MAP_MESSAGE_MALFORMED) {
         return;
     }
     metrics_add(METRIC_MALFORMED_FROM_REDIS, 1);
@@ -410,6 +414,7 @@ static void on_message(void *arg, struct bytes message)
     if (format_is_unknown(FORMAT_RELAY, node->channel_name, message)) {
         return;
     }
+    uint64_t format = format_take_number(&message);
     struct bytes verb = bytes_next_word(&message);
     if (bytes_equal(verb, BYTES_LITERAL("nonce"))) {
         receive_nonce(node, message);
@@ -418,7 +423,7 @@ static void on_message(void *arg, struct bytes message)
     } else if (bytes_equal(verb, BYTES_LITERAL("drop"))) {
         drop_session(node->map, message);
     } else {
-        receive_feature_message(node->map, verb, message);
+        receive_feature_message(node->map, format, verb, message);
     }
 }
 

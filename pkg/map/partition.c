@@ -135,6 +135,15 @@ void partition_set_time(struct partition *partition, uint64_t redis_now_ms)
         (int64_t)redis_now_ms - (int64_t)loop_now_ms(partition->map->loop);
 }
 
+void partition_set_format(struct partition *partition, uint64_t format)
+{
+    if (partition->format != 0 && partition->format != format) {
+        log_info("format_changed", LOG_STRING("prefix", partition->prefix),
+                 LOG_INT("from", (int64_t)partition->format), LOG_INT("to", (int64_t)format));
+    }
+    partition->format = format;
+}
+
 static void partition_enter(struct partition *partition, enum partition_state state)
 {
     enum partition_state before = partition->state;
@@ -194,10 +203,10 @@ static void begin_partition_epoch(struct partition *partition, struct bytes epoc
     }
 }
 
-/* {"ok", epoch, revision, link, now, end of the recovery grace, new} */
+/* {"ok", epoch, revision, link, now, end of the recovery grace, new, format} */
 static bool is_hello_accepted(const struct redis_reply *reply)
 {
-    return reply->type == REDIS_ARRAY && reply->count == 7 &&
+    return reply->type == REDIS_ARRAY && reply->count == 8 &&
            bytes_equal(reply->elements[0]->text, BYTES_LITERAL("ok")) &&
            reply->elements[1]->text.len == EPOCH_LENGTH;
 }
@@ -249,6 +258,7 @@ static void accept_hello(struct partition *partition, const struct redis_reply *
     partition->batch_number = 0;
     partition_set_time(partition, bytes_decimal(reply->elements[4]->text));
     partition->recovery_until = bytes_decimal(reply->elements[5]->text);
+    partition_set_format(partition, (uint64_t)reply->elements[7]->integer);
     partition_enter(partition, PARTITION_READY);
     recovery_begin_link(partition);
     if (is_new_epoch) {
@@ -351,15 +361,14 @@ static void send_hello(void *arg)
                            bytes_from_string(map->node),
                            bytes_from_string(lease),
                            bytes_from_string(grace),
-                           BYTES_LITERAL(FORMAT_WRITTEN),
-                           BYTES_LITERAL(FORMAT_LEAST_READER),
-                           BYTES_LITERAL(FORMAT_LEAST_RELEASE),
-                           BYTES_LITERAL(FORMAT_READER),
-                           BYTES_LITERAL(FORMAT_OLDEST),
+                           bytes_from_string(format_oldest.number),
+                           bytes_from_string(format_oldest.reader),
+                           bytes_from_string(format_oldest.release),
+                           bytes_from_string(format_newest.number),
                            bytes_from_string(shared)};
     sweep_lease_sent(partition);
     contact_sent(partition);
-    redis_eval(map->link, &hello_script, on_hello, partition, 3, 15, args);
+    redis_eval(map->link, &hello_script, on_hello, partition, 3, 14, args);
 }
 
 void partition_link_up(struct partition *partition)

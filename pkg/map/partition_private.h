@@ -50,6 +50,7 @@ struct partition {
     unsigned epochs;                     /* counts the epochs seen here */
     uint64_t link_number;
     uint64_t batch_number;
+    uint64_t format;         /* in which it is written; 0: not known yet */
     uint64_t revision;       /* the last in a reply: no acknowledged write has a greater one */
     uint64_t entries;        /* in Redis, as of the last sweep */
     uint64_t recovery_until; /* of the recovery grace; Redis's clock */
@@ -91,6 +92,8 @@ void partition_refused(struct partition *partition, struct bytes why);
 /* A command of the partition got no answer, or an error of Redis. */
 void partition_failed(struct partition *partition, enum redis_status status,
                       const struct redis_reply *reply);
+/* The format to write, from a reply. */
+void partition_set_format(struct partition *partition, uint64_t format);
 void partition_set_time(struct partition *partition, uint64_t redis_now_ms);
 
 #endif

@@ -245,7 +245,7 @@ static void note_entries(struct partition *partition, uint64_t entries)
 }
 
 /* {"ok", revision, now, end of the recovery grace, count, {due}, {crashed front-ends}, members,
- * {registrations}, entries} */
+ * {registrations}, entries, format} */
 static void accept_sweep(struct partition *partition, const struct redis_reply *reply)
 {
     contact_answered(partition);
@@ -255,6 +255,7 @@ static void accept_sweep(struct partition *partition, const struct redis_reply *
     partition_set_time(partition, now);
     partition->recovery_until = bytes_decimal(reply->elements[3]->text);
     partition->refusal = NULL;
+    partition_set_format(partition, (uint64_t)reply->elements[10]->integer);
     if (partition->index == 0 && partition->space == partition->map->spaces) {
         metrics_set(METRIC_REVISION, (int64_t)partition->revision);
     }
@@ -293,7 +294,7 @@ static void on_swept(void *arg, enum redis_status status, const struct redis_rep
     }
     if (status != REDIS_OK) {
         partition_failed(partition, status, reply);
-    } else if (reply->type == REDIS_ARRAY && reply->count == 10 && is_list(reply, 5) &&
+    } else if (reply->type == REDIS_ARRAY && reply->count == 11 && is_list(reply, 5) &&
                is_list(reply, 6) && is_list(reply, 8)) {
         accept_sweep(partition, reply);
         sweep_start(partition);
@@ -342,6 +343,7 @@ void sweep_run(void *arg)
                            bytes_from_string(partition->key_mine),
                            writer_bytes_written(&members),
                            bytes_from_string(partition->key_registered),
+                           bytes_from_string(partition->key_events),
                            bytes_from_string(partition->epoch),
                            bytes_from_string(partition->map->node),
                            bytes_from_string(link),
@@ -351,13 +353,15 @@ void sweep_run(void *arg)
                            bytes_from_string(most),
                            bytes_from_string(registration),
                            bytes_from_string(overdue),
-                           BYTES_LITERAL(FORMAT_READER),
+                           bytes_from_string(format_newest.number),
                            bytes_from_string(shared),
-                           bytes_from_string(bound)};
+                           bytes_from_string(bound),
+                           bytes_from_string(format_newest.reader),
+                           bytes_from_string(format_newest.release)};
     partition->sweep.is_under_way = true;
     sweep_lease_sent(partition);
     contact_sent(partition);
-    redis_eval(partition->map->link, &sweep_script, on_swept, partition, 6, 18, args);
+    redis_eval(partition->map->link, &sweep_script, on_swept, partition, 7, 21, args);
     writer_free(&members);
 }
 

@@ -163,7 +163,7 @@ static bool read_presence_message(struct bytes text, struct bytes *epoch, uint64
     struct bytes format = bytes_next_word(&text);
     *epoch = bytes_next_word(&text);
     *seq = bytes_decimal(bytes_next_word(&text));
-    return bytes_equal(format, BYTES_LITERAL("1")) && epoch->len == EPOCH_LENGTH && *seq > 0 &&
+    return format_is_known(format) && epoch->len == EPOCH_LENGTH && *seq > 0 &&
            map_status_read(text, status);
 }
 
@@ -390,7 +390,8 @@ static void on_sweep(void *state, struct partition *partition, uint64_t redis_no
     }
 }
 
-static enum map_message on_node_message(void *state, struct bytes verb, struct bytes rest)
+static enum map_message on_node_message(void *state, uint64_t format, struct bytes verb,
+                                        struct bytes rest)
 {
     if (!bytes_equal(verb, BYTES_LITERAL("invited"))) {
         return MAP_MESSAGE_UNEXPECTED;

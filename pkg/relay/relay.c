@@ -15,6 +15,7 @@
 #include "redis/redis.h"
 #include "relay/relay_private.h"
 #include "schema/keys.h"
+#include "schema/relayed.h"
 #include "view/view.h"
 
 #define FORGET_MS 1000 /* after which a received packet is not kept for further receivers */
@@ -87,8 +88,13 @@ static void publish_packet(struct map_space *space, struct bytes node, uint64_t 
     struct map *map = map_space_map(space);
     struct bytes from = map_packet_from(packet), text = map_packet_text(packet);
     struct writer message = {0};
-    writer_format(&message, "relay %s %llu %s %zu %zu %zu\n", map_node_id(map),
-                  (unsigned long long)number, map_space_name(space), from.len, to.len, text.len);
+    const struct relayed_head head = {.node = bytes_from_string(map_node_id(map)),
+                                      .number = number,
+                                      .space = bytes_from_string(map_space_name(space)),
+                                      .from_len = from.len,
+                                      .to_len = to.len,
+                                      .len = text.len};
+    relayed_head_write(&message, partition_format(partition_of(space, to)), &head);
     writer_bytes(&message, from);
     writer_bytes(&message, to);
     writer_bytes(&message, text);
@@ -238,25 +244,20 @@ static struct map_packet *share_received_packet(struct relays *relays, struct by
     return relays->received;
 }
 
-/* "<node> <number> <space> <fromlen> <tolen> <len>\n" from to packet */
-static bool receive_relayed_packet(struct map *map, struct bytes rest)
+static bool receive_relayed_packet(struct map *map, uint64_t format, struct bytes rest)
 {
     struct cursor cursor = cursor_over(rest);
-    struct bytes node = cursor_until(&cursor, ' ');
-    uint64_t number = cursor_decimal(&cursor, ' ');
-    struct bytes name = cursor_until(&cursor, ' ');
-    size_t from_len = cursor_decimal(&cursor, ' '), to_len = cursor_decimal(&cursor, ' '),
-           len = cursor_decimal(&cursor, '\n');
-    struct bytes from = cursor_take(&cursor, from_len), to = cursor_take(&cursor, to_len),
-                 packet = cursor_take(&cursor, len);
-    if (cursor.failed || node.len != NODE_ID_LENGTH || to.len == 0) {
+    const struct relayed_head head = relayed_head_read(&cursor, format);
+    struct bytes from = cursor_take(&cursor, head.from_len), to = cursor_take(&cursor, head.to_len),
+                 packet = cursor_take(&cursor, head.len);
+    if (cursor.failed || head.node.len != NODE_ID_LENGTH || to.len == 0) {
         return false;
     }
-    struct map_space *space = map_space_named(map, name);
+    struct map_space *space = map_space_named(map, head.space);
     bool taken = space && map_owns(space, to) &&
                  session_deliver(space, to, share_received_packet(relays_of(map), from, packet));
-    if (number) {
-        note_packet_ack(relays_of(map), node, number, taken);
+    if (head.number) {
+        note_packet_ack(relays_of(map), head.node, head.number, taken);
     }
     return true;
 }
@@ -277,12 +278,13 @@ static bool receive_acks(struct map *map, struct bytes rest)
     return true;
 }
 
-static enum map_message receive_relay_message(void *state, struct bytes verb, struct bytes rest)
+static enum map_message receive_relay_message(void *state, uint64_t format, struct bytes verb,
+                                              struct bytes rest)
 {
     struct map *map = ((struct relays *)state)->map;
     bool good;
     if (bytes_equal(verb, BYTES_LITERAL("relay"))) {
-        good = receive_relayed_packet(map, rest);
+        good = receive_relayed_packet(map, format, rest);
     } else if (bytes_equal(verb, BYTES_LITERAL("relayed"))) {
         good = receive_acks(map, rest);
     } else {

@@ -40,7 +40,7 @@ static bool read_verb(struct bytes word, enum room_verb *verb)
     return false;
 }
 
-/* "1 <epoch> <born> <seq> join|leave <id> <devices> <user>", "... say <id>\n<message>", or
+/* "<format> <epoch> <born> <seq> join|leave <id> <devices> <user>", "... say <id>\n<message>", or
  * "... mark <node> <number>" */
 static bool read_event(struct bytes text, struct room_event *event)
 {
@@ -48,7 +48,7 @@ static bool read_event(struct bytes text, struct room_event *event)
     event->epoch = bytes_next_word(&text);
     event->born = bytes_decimal(bytes_next_word(&text));
     event->seq = bytes_decimal(bytes_next_word(&text));
-    if (!bytes_equal(format, BYTES_LITERAL("1")) || event->epoch.len != EPOCH_LENGTH ||
+    if (!format_is_known(format) || event->epoch.len != EPOCH_LENGTH ||
         !read_verb(bytes_next_word(&text), &event->verb)) {
         return false;
     }

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "schema/format.h"
+
 static const char *const op_names[] = {"open", "adopt", "update", "orphan", "close", "entry"};
 
 const char *event_op_name(enum event_op op)
@@ -46,12 +48,18 @@ static struct bytes rest_of_cursor(const struct cursor *cursor)
 bool event_message_read(struct bytes text, struct event_message *message)
 {
     struct cursor cursor = cursor_over(text);
-    uint64_t format = cursor_decimal(&cursor, ' ');
-    struct bytes epoch = cursor_until(&cursor, ' ');
+    struct bytes format = cursor_until(&cursor, ' '), epoch = cursor_until(&cursor, ' ');
     message->revision = cursor_decimal(&cursor, ' ');
     message->count = cursor_decimal(&cursor, '\n');
+#ifdef TRACKER_NEXT_FORMAT
+    if (bytes_equal(format, BYTES_LITERAL("2"))) {
+        uint64_t count = message->revision;
+        message->revision = message->count;
+        message->count = count;
+    }
+#endif
     message->rest = rest_of_cursor(&cursor);
-    return !cursor.failed && format == 1 && event_epoch_read(epoch, &message->epoch);
+    return !cursor.failed && format_is_known(format) && event_epoch_read(epoch, &message->epoch);
 }
 
 bool event_next(struct event_message *message, struct event *event, bool *bad)

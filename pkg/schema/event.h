@@ -1,15 +1,15 @@
 /*
  * event: the messages in which scripts publish changes and return entries. Pure, no I/O.
  *
- *   message = "1 " epoch " " revision " " count "\n" event*count
+ *   message = format " " epoch " " revision " " count "\n" event*count
  *   event   = op " " idlen " " versionlen " " len "\n" id version body
  *   body    = { fieldlen " " valuelen "\n" field value }*       (len bytes)
  *             of an update also: fieldlen " -\n" field             (the field is deleted)
  *
  * Numbers are decimal. revision is the first event's, and each later event has the next one; a
  * chunk of a snapshot has the revision at which it was read, and its events have the op "entry".
- * epoch: 16 hex digits. A message with count 0 announces a new epoch. This is a public contract:
- * docs/redis-keys.md.
+ * epoch: 16 hex digits. A message with count 0 announces a new epoch, or a new format. This is a
+ * public contract: docs/redis-keys.md.
  */
 #ifndef SCHEMA_EVENT_H
 #define SCHEMA_EVENT_H

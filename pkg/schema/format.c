@@ -9,6 +9,13 @@
  * which may have digits only. */
 #define FORMAT_DIGITS 4
 
+const struct format format_oldest = {"1", "1", "0.1.0"};
+#ifdef TRACKER_NEXT_FORMAT
+const struct format format_newest = {"2", "2", "0.3.0"};
+#else
+const struct format format_newest = {"1", "1", "0.1.0"};
+#endif
+
 /* The number at the beginning of a message; empty when there is none. */
 static struct bytes read_format_number(struct bytes message)
 {
@@ -18,6 +25,23 @@ static struct bytes read_format_number(struct bytes message)
         is_number = word.data[i] >= '0' && word.data[i] <= '9';
     }
     return is_number ? word : (struct bytes){0};
+}
+
+bool format_is_known(struct bytes number)
+{
+    uint64_t format = bytes_decimal(number);
+    return format >= bytes_decimal(bytes_from_string(format_oldest.number)) &&
+           format <= bytes_decimal(bytes_from_string(format_newest.number));
+}
+
+uint64_t format_take_number(struct bytes *message)
+{
+    struct bytes number = read_format_number(*message);
+    if (number.len == 0) {
+        return 1;
+    }
+    bytes_next_word(message);
+    return bytes_decimal(number);
 }
 
 bool format_is_unknown(enum format_channel channel, const char *prefix, struct bytes message)
@@ -33,13 +57,13 @@ bool format_is_unknown(enum format_channel channel, const char *prefix, struct b
     static struct log_limit limit = {.burst = 5};
     struct bytes number = read_format_number(message);
     if (number.len == 0 ||
-        (channels[channel].numbered && bytes_equal(number, BYTES_LITERAL(FORMAT_WRITTEN)))) {
+        (format_is_known(number) && (channels[channel].numbered || bytes_decimal(number) > 1))) {
         return false;
     }
     metrics_add(channels[channel].metric, 1);
     log_limited(LOG_WARN, &limit, "unknown_format", LOG_STRING("channel", channels[channel].name),
                 LOG_STRING("prefix", prefix), LOG_BYTES("format", number),
-                LOG_STRING("known", FORMAT_WRITTEN));
+                LOG_STRING("known", format_newest.number));
     return true;
 }
 
@@ -58,5 +82,5 @@ char *format_explain(struct bytes format, struct bytes reader, struct bytes rele
                       "formats %s to %s",
                       (int)format.len, (const char *)format.data, (int)reader.len,
                       (const char *)reader.data, (int)release.len, (const char *)release.data,
-                      TRACKER_VERSION, FORMAT_OLDEST, FORMAT_READER);
+                      TRACKER_VERSION, format_oldest.number, format_newest.number);
 }

@@ -112,14 +112,14 @@ static void fake_apply(struct fake_store *store, struct fake_call *call, struct 
 
 static void fake_hello(struct fake_store *store, struct fake_call *call, struct writer *reply)
 {
-    writer_string(reply, "*7\r\n");
+    writer_string(reply, "*8\r\n");
     resp_text(reply, "ok");
     resp_text(reply, FAKE_EPOCH);
     resp_number(reply, store->revision);
     resp_number(reply, ++store->links);
     resp_number(reply, store->now_ms);
     resp_number(reply, store->now_ms);
-    writer_string(reply, ":0\r\n");
+    writer_string(reply, ":0\r\n:1\r\n");
 }
 
 /* The orphans, or the registrations, that are due. */
@@ -167,7 +167,7 @@ static unsigned fake_count_members(struct fake_store *store)
 
 static void fake_sweep(struct fake_store *store, struct fake_call *call, struct writer *reply)
 {
-    writer_string(reply, "*10\r\n");
+    writer_string(reply, "*11\r\n");
     resp_text(reply, "ok");
     resp_number(reply, store->revision);
     resp_number(reply, store->now_ms);
@@ -178,6 +178,7 @@ static void fake_sweep(struct fake_store *store, struct fake_call *call, struct 
     writer_format(reply, ":%u\r\n", fake_count_members(store));
     fake_write_due(store, reply, true);
     resp_number(reply, fake_count_owned(store));
+    writer_string(reply, ":1\r\n");
 }
 
 static void fake_read(struct fake_store *store, struct fake_call *call, struct writer *reply)

@@ -64,8 +64,17 @@ class Context:
         """A file of the source tree."""
         return os.path.join(self.root, *parts)
 
-    def program(self, name):
-        return os.path.join(self.build, "bin", name)
+    def program(self, name, release=None):
+        """release: "old" or "new", see release(); None: of this build."""
+        return os.path.join(self.release(release) if release else self.build, "bin", name)
+
+    def release(self, which):
+        """The build of a release of two adjacent ones: this one and a later one, which also understands a format 2; or,
+        if TRACKER_OLD_BUILD is an earlier release's build, that one and this."""
+        old = os.environ.get("TRACKER_OLD_BUILD")
+        builds = {"old": old, "new": self.build} if old else {
+            "old": self.build, "new": os.path.join(self.build, "test", "next")}
+        return builds[which]
 
     @functools.cached_property
     def sanitized(self):
@@ -134,9 +143,9 @@ class Context:
                 redis.process.kill()
         self.stack.push(at_end)
 
-    def frontend(self, redis=None, node=None, listen=LOOPBACK, **options):
-        """See Frontend."""
-        frontend = Frontend(self.program("trackerd"), self.directory("node"), redis, node, listen,
+    def frontend(self, redis=None, node=None, listen=LOOPBACK, release=None, **options):
+        """See Frontend; release: as of program()."""
+        frontend = Frontend(self.program("trackerd", release), self.directory("node"), redis, node, listen,
                             wait=False, **{k: v for k, v in options.items() if k not in ("wait", "timeout")})
 
         def stop():

@@ -3,6 +3,7 @@
 --
 -- It is joined from these files, in this order:
 --   prelude.lua         the time
+--   formats.lua         the formats of messages
 --   apply.lua           the inputs; a fast path for updates by owners
 --   apply_entries.lua   the state of entries, with the operations judged so far
 --   apply_judge.lua     judges operations on entries
@@ -67,18 +68,19 @@
 --          such line, that many bytes: the entry's fields, encoded as in events
 --
 -- Takes: call, now, integer (prelude.lua).
--- Gives: head, nodes, deadlines, mine, events, epoch, node, link, h (of head), revision, entries,
---        in_recovery, is_newer, LARGEST, ttl, grace, max_entries, offline_delay, is_full, max_devices,
---        prefix, channels.
+-- Gives: head, nodes, deadlines, mine, events, epoch, node, link, h (of head), revision, agreed (the
+--        format to write), entries, in_recovery, is_newer, LARGEST, ttl, grace, max_entries,
+--        offline_delay, is_full, max_devices, prefix, channels.
 local head, nodes, deadlines, mine, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local epoch, node, link = ARGV[1], ARGV[2], ARGV[3]
 
-local h = call('HMGET', head, 'epoch', 'revision', 'link:' .. node, 'hold_until', 'entries')
+local h = call('HMGET', head, 'epoch', 'revision', 'link:' .. node, 'hold_until', 'entries', 'format')
 if h[1] ~= epoch then return 'epoch' end
 if h[3] ~= link .. ' ' .. ARGV[4] then
     return string.match(h[3] or '', '^%d+') == link and 'order' or 'link'
 end
 local revision, entries = tonumber(h[2] or 0), tonumber(h[5] or 0)
+local agreed = written_format(h[6])
 local in_recovery = now < tonumber(h[4] or 0)
 local lease = tonumber(call('ZSCORE', nodes, node) or 0)
 if lease == 0 or (lease < now and not in_recovery) then return 'lease' end
@@ -112,7 +114,7 @@ local function apply_updates()
     end
     call('HSET', head, 'link:' .. node, link .. ' ' .. ARGV[5], 'revision',
          integer(revision + count))
-    local message = {'1 ' .. epoch .. ' ' .. integer(revision + 1) .. ' ' .. count .. '\n'}
+    local message = {event_head(agreed, epoch, integer(revision + 1), count)}
     local id_at = #head - 4 + #'client:' + 1
     key = 5
     for at = 7, #ARGV, 4 do

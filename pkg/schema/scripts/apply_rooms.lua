@@ -47,7 +47,7 @@ local function unlist_member(of, op)
 end
 local function append_room_message(r, what)
     r.seq = r.seq + 1
-    r.messages[#r.messages + 1] = '1 ' .. epoch .. ' ' .. r.born .. ' ' .. integer(r.seq) .. ' ' .. what
+    r.messages[#r.messages + 1] = agreed .. ' ' .. epoch .. ' ' .. r.born .. ' ' .. integer(r.seq) .. ' ' .. what
 end
 -- Changes the number of the user's devices in the room by one; returns the new number.
 local function count_user_devices(r, user, by)

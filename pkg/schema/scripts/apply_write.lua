@@ -174,7 +174,7 @@ function write.offline(op) touch_user(op.user).is_offline_due = true end
 function write.forget_node(op)
     if call('HLEN', op.index) == 0 and call('HLEN', prefix .. 'members:' .. op.session) == 0 then
         call('ZREM', nodes, op.session)
-        call('HDEL', head, 'link:' .. op.session)
+        call('HDEL', head, 'link:' .. op.session, 'formats:' .. op.session)
     end
 end
 
@@ -197,7 +197,7 @@ if born then set_head('rooms', born) end
 if #event_list > 0 then set_head('revision', revision + #event_list) end
 if changed[1] then call('HSET', head, unpack(changed)) end
 if #event_list > 0 then
-    call('PUBLISH', events, event_message(epoch, integer(revision + 1)))
+    call('PUBLISH', events, event_message(agreed, epoch, integer(revision + 1)))
 end
 return 'ok ' .. integer(revision + #event_list) .. ' ' .. integer(now) .. '\n' ..
        table.concat(results, '\n') .. (resumed_bodies[1] and '\n' .. table.concat(resumed_bodies) or '')

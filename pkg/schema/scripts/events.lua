@@ -1,6 +1,6 @@
 -- events: encodes event messages (docs/redis-keys.md). A part of apply, read and the repair scripts.
 --
--- Takes: nothing.
+-- Takes: event_head (formats.lua).
 -- Gives: text, PRIVATE, encode_field, encode_hash, append_event, event_list, event_message.
 
 -- Lengths as text. Lua's own conversion calls printf each time.
@@ -35,6 +35,6 @@ local function append_event(name, id, version, body)
                                   text[#body] .. '\n' .. id .. version .. body
 end
 -- The message with all events appended so far; revision: that of the first.
-local function event_message(epoch, revision)
-    return '1 ' .. epoch .. ' ' .. revision .. ' ' .. #event_list .. '\n' .. table.concat(event_list)
+local function event_message(format, epoch, revision)
+    return event_head(format, epoch, revision, #event_list) .. table.concat(event_list)
 end

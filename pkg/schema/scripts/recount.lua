@@ -2,7 +2,7 @@
 -- in `head`, which it corrects on request. The same with the pending invitations, and the numbers of
 -- them in `inviters`.
 --
--- It is joined from prelude.lua and this file.
+-- It is joined from prelude.lua, formats.lua and this file.
 --
 -- KEYS  1 head  2 nodes  3 deadlines  4.. node:<node> of each front-end; `registered`, `invitations`
 --       and `inviters`, of the same partition, are derived from head's name
@@ -96,5 +96,6 @@ local function has_wrong_invitations()
 end
 
 local wrong = has_wrong_invitations() and '1' or '0'
-return {'ok', integer(counted), h[1] or '', h[2] or '', h[3] or '', integer(now), h[4] or '',
+return {'ok', integer(counted), h[1] or '', h[2] or '', h[3] or '', integer(now),
+        h[4] and integer(read_last(h[4])) or '',
         h[5] or '', integer(call('ZCOUNT', KEYS[2], integer(now), '+inf')), wrong}

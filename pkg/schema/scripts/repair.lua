@@ -1,8 +1,8 @@
 -- repair: checks entries, users or rooms, one by one, for violations of the map's rules
 -- (docs/invariants.md), and repairs them on request.
 --
--- There are three scripts. Each is joined from prelude.lua, this file, users.lua, events.lua, one of
--- repair_entries.lua, repair_users.lua and repair_rooms.lua, and repair_publish.lua.
+-- There are three scripts. Each is joined from prelude.lua, formats.lua, this file, users.lua,
+-- events.lua, one of repair_entries.lua, repair_users.lua and repair_rooms.lua, and repair_publish.lua.
 --
 -- KEYS  1 head  2 nodes  3 deadlines  4 events (channel)  5.. node:<node> of each front-end
 --       then client:<id> of each entry, or user:<user> of each user, or room:<name> of each room and
@@ -17,15 +17,16 @@
 --       front-end that was not given; {"epoch"} when a repair is requested and there is no epoch.
 --
 -- Gives: head, nodes, deadlines, events, repairs, ttl, grace, offline_delay, session, prefix,
---        channels, epoch, revision, in_recovery, index, lease, has_lease, found, each_name.
+--        channels, agreed (the format to write), epoch, revision, in_recovery, index, lease,
+--        has_lease, found, each_name.
 local head, nodes, deadlines, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local repairs, ttl, grace = ARGV[1] == 'repair', ARGV[2], tonumber(ARGV[3])
 local offline_delay, session, count = tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
 local prefix = string.sub(head, 1, #head - 4)
 local channels = string.sub(events, 1, #events - 6)
 
-local h = call('HMGET', head, 'epoch', 'revision', 'hold_until')
-local epoch, revision = h[1], tonumber(h[2] or 0)
+local h = call('HMGET', head, 'epoch', 'revision', 'hold_until', 'format')
+local agreed, epoch, revision = written_format(h[4]), h[1], tonumber(h[2] or 0)
 local in_recovery = now < tonumber(h[3] or 0)
 if not epoch and repairs then return {'epoch'} end
 

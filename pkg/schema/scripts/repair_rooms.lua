@@ -75,7 +75,7 @@ local function remove_room_member(r, key, id, m)
     call('HDEL', members_key(m.node), id .. ' ' .. r.name)
     r.count, r.devices[m.user] = r.count - 1, r.devices[m.user] - 1
     r.seq = r.seq + 1
-    call('PUBLISH', channels .. 'room:' .. r.name, '1 ' .. epoch .. ' ' .. r.born .. ' ' ..
+    call('PUBLISH', channels .. 'room:' .. r.name, agreed .. ' ' .. epoch .. ' ' .. r.born .. ' ' ..
          integer(r.seq) .. ' leave ' .. id .. ' ' .. integer(r.devices[m.user]) .. ' ' .. m.user)
     if r.devices[m.user] == 0 then r.devices[m.user] = nil end
 end

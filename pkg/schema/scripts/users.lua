@@ -1,7 +1,7 @@
 -- users: the status of users, derived from their devices. A part of apply and of the repair scripts.
 --
--- Takes: call, now, integer (prelude.lua); prefix, channels, head, deadlines, epoch, offline_delay,
---        in_recovery.
+-- Takes: call, now, integer (prelude.lua); prefix, channels, head, deadlines, agreed, epoch,
+--        offline_delay, in_recovery.
 -- Gives: DOT, touch_user, note_entry, sync_device, publish_users, seq.
 --
 -- user:<user> has a field for each connected device: its id -> online or busy. `.status` follows from
@@ -102,7 +102,8 @@ local function derive_status(u)
         local at = integer(next_seq())
         if device then call('HSET', u.key, '.status', status, '.seq', at) end
         if publishes then
-            call('PUBLISH', channels .. 'presence:' .. u.name, '1 ' .. epoch .. ' ' .. at .. ' ' .. status)
+            call('PUBLISH', channels .. 'presence:' .. u.name,
+                 agreed .. ' ' .. epoch .. ' ' .. at .. ' ' .. status)
         end
     end
 end

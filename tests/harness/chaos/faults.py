@@ -65,8 +65,10 @@ class Faults:
         self._until(lambda: self.world.is_ready(letter),
                     lambda: (self.run.disturbances.end(handle), self.run.note("ready again", letter, what)))
 
-    def kill(self, letter, seconds):
+    def kill(self, letter, seconds, release=None):
+        """release: of the one that is started; None: the same."""
         frontend = self.world.frontends[letter]
+        self.world.releases[letter] = release or self.world.releases[letter]
         self._note(self.lease, "kill", letter)
         self.down.add(letter)
         frontend.thaw()
@@ -74,9 +76,11 @@ class Faults:
         frontend.listeners = []
         self._during(seconds, lambda: self._restart(letter, "kill"))
 
-    def drain(self, letter, seconds):
-        """A restart as an operator does it; the next one starts when it has ended, and that time has passed."""
+    def drain(self, letter, seconds, release=None):
+        """A restart as an operator does it; the next one, of that release, starts when it has ended, and that time has
+        passed."""
         frontend = self.world.frontends[letter]
+        self.world.releases[letter] = release or self.world.releases[letter]
         self._note(self.lease, "drain", letter)
         self.down.add(letter)
         frontend.drain()
@@ -124,6 +128,11 @@ class Faults:
     def clock(self, letter, shift):
         """A front-end's; it decides nothing."""
         self.world.shift(shift, letter)
+
+    def expect_format(self, number):
+        """No fault: what is stored in all partitions, at last."""
+        self.run.until(lambda: [f"{found} instead of {number}" for found in self.world.formats() - {number}], 0.1,
+                       "format")
 
     # Redis.
 

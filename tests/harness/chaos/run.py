@@ -39,7 +39,7 @@ class Run:
         t.stack.callback(self.loop.close)
         self.world = World(t, schedule.by, schedule.partitions,
                            {**settings_of(schedule.short, SCALE), "map.partitions": schedule.partitions,
-                            **schedule.settings}, schedule.clocks)
+                            **schedule.settings}, schedule.clocks, schedule.release)
         self.watch = RedisWatch(self, schedule.partitions)
         self.faults = Faults(self)
         self.due = []
@@ -272,7 +272,7 @@ class Run:
                      if name in settings for word in ("--set", f"{name}={settings[name]}")]
 
         def wrong():
-            done = self.t.run("trackerctl", "--redis", f"unix:{redis.socket}", *arguments, "fsck", check=False)
+            done = self.t.run(self.world.newest_program("trackerctl"), "--redis", f"unix:{redis.socket}", *arguments, "fsck", check=False)
             self.last_round = self.now()
             return [] if done.returncode == 0 else [f"{done.stdout}{done.stderr}"]
         self.until(wrong, self.bounds.after, "fsck")

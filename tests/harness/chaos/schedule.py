@@ -43,6 +43,7 @@ class Schedule:
         self.by = "proxy"
         self.partitions = 1
         self.clocks = False
+        self.release = None  # of all front-ends at the beginning, see Context.release
         self.faults = []
         self.actions = []
         self.crowd = {"tracker": 16, "watchers": 3, "silent": 4, "sync": 6, "delta": 6, "turntable": 9, "devices": 2,

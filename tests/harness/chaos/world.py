@@ -48,12 +48,13 @@ def listeners(address):
 
 class World:
     """by: how front-ends find the master, "proxy", "name" or "sentinel". settings: of the front-ends. clocks: whether clocks
-    can be shifted."""
+    can be shifted. release: of the front-ends at the beginning."""
 
-    def __init__(self, t, by, partitions, settings, clocks=True):
+    def __init__(self, t, by, partitions, settings, clocks=True, release=None):
         self.t, self.by, self.partitions, self.settings = t, by, partitions, settings
         self.clocks = clocks
         self.letters = LETTERS
+        self.releases = dict.fromkeys(LETTERS, release)
         self.network = t.network()
         # The clients have two hosts: those of one of them can vanish.
         names = ("one", "two", "proxy", *LETTERS, "haproxy", "clients", "vanishing",
@@ -135,7 +136,7 @@ class World:
         with self.hosts[letter]:
             self.frontends[letter] = self.t.frontend(
                 self.url, node=letter, listen=listeners(address), settings=self.settings, wait=False,
-                environment=self._environment(letter))
+                release=self.releases[letter], environment=self._environment(letter))
 
     def _start_haproxy(self):
         environment = {}
@@ -150,6 +151,10 @@ class World:
         """The recovery grace that a new Redis begins with."""
         for part in range(self.partitions):
             self.redises["one"]("HSET", b"tracker:{main/%d/%d}:head" % (self.partitions, part), "hold_until", 0)
+
+    def newest_program(self, name):
+        """Of the newest release that any front-end has."""
+        return self.t.program(name, "new" if "new" in self.releases.values() else None)
 
     # Where things are.
 
@@ -166,6 +171,11 @@ class World:
         if self.split or self.frozen & {"one", "two"} or not self.redis().process.running():
             return None
         return self.redis()
+
+    def formats(self):
+        """In which the partitions are stored."""
+        return {int(self.redis()("HGET", b"tracker:{main/%d/%d}:head" % (self.partitions, part), "format") or 0)
+                for part in range(self.partitions)}
 
     def node_ids(self):
         """A front-end's id, as Redis has it, -> its letter; of all that ever were."""

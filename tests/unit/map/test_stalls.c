@@ -21,10 +21,10 @@ static void test_a_stall_shorter_than_a_lease_ends_none(void **state)
                 "'link:aaaaaaaaaaaa', '1 0', 'epoch', '0123456789abcdef', 'shared', '1') "
                 "redis.call('ZADD', KEYS[2], now - 10000, 'aaaaaaaaaaaa')",
                 "2", KEY("head"), KEY("nodes"));
-    WORLD_REDIS(world, "EVAL", script_sweep, "6", KEY("head"), KEY("nodes"), KEY("deadlines"),
+    WORLD_REDIS(world, "EVAL", script_sweep, "7", KEY("head"), KEY("nodes"), KEY("deadlines"),
                 KEY("node:aaaaaaaaaaaa"), KEY("members:aaaaaaaaaaaa"), KEY("registered"),
-                "0123456789abcdef", "aaaaaaaaaaaa", "1", "60000", "600000", "1000", "10", "1000",
-                "0", "1", "1", "60000");
+                KEY("events"), "0123456789abcdef", "aaaaaaaaaaaa", "1", "60000", "600000", "1000",
+                "10", "1000", "0", "1", "1", "60000", "1", "0.1.0");
     WORLD_REDIS(world, "EVAL",
                 "local now = tonumber(redis.call('TIME')[1]) * 1000 "
                 "local hold = tonumber(redis.call('HGET', KEYS[1], 'hold_until')) - now "

@@ -327,7 +327,7 @@ static void test_an_invitation_delivered_meanwhile_is_not_repeated(void **state)
                 "fedcba9876543210 second");
     take(sender.session, USER, &taken);
     assert_int_equal(
-        presence_feature.message(presences_of(world->fronts[0].map), BYTES_LITERAL("invited"),
+        presence_feature.message(presences_of(world->fronts[0].map), 1, BYTES_LITERAL("invited"),
                                  BYTES_LITERAL("main 3 22\n" USER "0123456789abcdef first")),
         MAP_MESSAGE_HANDLED);
     WAIT_UNTIL(world, taken.got.len > 0);
