@@ -72,6 +72,7 @@ static const struct column node_columns[] = {
     {.heading = "CONNECTIONS", .write = write_node_field, .argument = "connections"},
     {.heading = "VERSION", .write = write_node_field, .argument = "version"},
     {.heading = "HOST", .write = write_node_field, .argument = "host"},
+    {.heading = "WORKER", .write = write_node_field, .argument = "worker"},
     {.heading = "PID", .write = write_node_field, .argument = "pid"},
     {.heading = "LISTEN", .write = write_node_field, .argument = "listeners"},
 };

@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "map/needs.h"
+#include "metrics/board.h"
 #include "metrics/metrics.h"
 
 #define TEXT "text/plain; charset=utf-8"
@@ -51,6 +53,53 @@ static bool is_asked(struct http_request *request, const char *key)
     return http_request_query(request, key).data != NULL;
 }
 
+/* A worker whose listeners nobody serves, or one that serves and is not ready: the kernel gives
+ * clients to it. *text (of the size) says which, and why. */
+static bool find_unready_worker(char *text, size_t size)
+{
+    for (unsigned worker = 1; worker <= board_workers(); worker++) {
+        struct board_worker state;
+        char why[BOARD_WHY_SIZE];
+        bool ready;
+        board_read(worker, &state, &ready, why);
+        if (worker == board_own() || state.helper || (state.state == BOARD_SERVING && ready)) {
+            continue;
+        }
+        snprintf(text, size, "worker %u: %s", worker,
+                 state.state == BOARD_STARTING ? "starting"
+                 : state.state == BOARD_PAUSED ? "has ended"
+                                               : why);
+        return true;
+    }
+    return false;
+}
+
+/* Those that another one helps. */
+static void write_helped_workers(struct writer *to)
+{
+    const uint64_t now_us = clock_monotonic_us();
+    for (unsigned worker = 1; worker <= board_workers(); worker++) {
+        struct board_worker state;
+        char why[BOARD_WHY_SIZE];
+        bool ready;
+        board_read(worker, &state, &ready, why);
+        if (!state.helper) {
+            continue;
+        }
+        writer_format(to, "worker %u: ", worker);
+        if (state.state == BOARD_PAUSED) {
+            writer_format(to, "starts in %llu ms",
+                          (unsigned long long)(state.resumes_us > now_us
+                                                   ? (state.resumes_us - now_us) / 1000
+                                                   : 0));
+        } else {
+            writer_string(to, "starting");
+        }
+        writer_format(to, " after %u failures; worker %u serves its listeners\n", state.failures,
+                      state.helper);
+    }
+}
+
 /* Features that Redis has refused since the start are named, but do not change the status. */
 static void respond_ready(const struct health *health, struct http_request *request)
 {
@@ -62,6 +111,7 @@ static void respond_ready(const struct health *health, struct http_request *requ
             writer_format(&text, "unavailable: %s (%s)\n", map_need_name(i), why);
         }
     }
+    write_helped_workers(&text);
     http_respond(request, 200, TEXT, "Cache-Control: no-store\r\n", writer_bytes_written(&text));
     writer_free(&text);
 }
@@ -70,8 +120,11 @@ static void on_readyz(void *arg, struct http_request *request)
 {
     struct health *health = arg;
     const char *why = NULL;
-    char text[160];
-    if (health_is_ready(health, &why)) {
+    char text[200], other[160];
+    const bool ready = health_is_ready(health, &why);
+    if (ready && find_unready_worker(other, sizeof other)) {
+        why = other;
+    } else if (ready) {
         health->local = false; /* it has started: later losses are judged by health_set_local */
         respond_ready(health, request);
         return;

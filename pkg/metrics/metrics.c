@@ -6,9 +6,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "metrics/metrics_private.h"
 #include "metrics/process_private.h"
-
-#define BUCKETS 25 /* 2^0 to 2^24 */
 
 enum kind { KIND_counter, KIND_gauge };
 enum unit { UNIT_count, UNIT_seconds };
@@ -26,14 +25,7 @@ struct histogram_description {
     enum unit unit;
 };
 
-struct histogram_counts {
-    uint64_t buckets[BUCKETS]; /* not cumulative: they are summed when written */
-    uint64_t count;
-    uint64_t sum;
-};
-
-int64_t metrics_values[METRIC_COUNT];
-static struct histogram_counts histograms[HISTOGRAM_COUNT];
+struct metrics_area metrics_area;
 
 static const struct description descriptions[METRIC_COUNT] = {
 #define METRIC(id, kind, name, labels, help) {name, labels, help, KIND_##kind},
@@ -53,11 +45,11 @@ static const struct histogram_description histogram_descriptions[HISTOGRAM_COUNT
 
 void metrics_observe(enum metric_histogram histogram, uint64_t value)
 {
-    struct histogram_counts *observed = &histograms[histogram];
+    struct histogram_counts *observed = &metrics_area.histograms[histogram];
     /* The smallest power of two that is not below the value. */
     unsigned bucket = value <= 1 ? 0 : 64 - (unsigned)__builtin_clzll(value - 1);
 
-    if (bucket < BUCKETS) {
+    if (bucket < METRIC_BUCKETS) {
         observed->buckets[bucket]++;
     }
     observed->count++;
@@ -70,12 +62,61 @@ static void write_metric_head(struct writer *to, const char *name, const char *h
     writer_format(to, "# HELP tracker_%s %s\n# TYPE tracker_%s %s\n", name, help, name, type);
 }
 
-static void write_value(struct writer *to, const struct description *metric, int64_t value)
+uint64_t metrics_layout(void)
+{
+    uint64_t hash = UINT64_C(14695981039346656037) ^ sizeof metrics_area; /* FNV-1a */
+    for (size_t i = 0; i < METRIC_COUNT; i++) {
+        const char *const texts[] = {descriptions[i].name, descriptions[i].labels};
+        for (size_t j = 0; j < 2; j++) {
+            for (const char *at = texts[j]; *at; at++) {
+                hash = (hash ^ (uint8_t)*at) * UINT64_C(1099511628211);
+            }
+        }
+    }
+    for (size_t i = 0; i < HISTOGRAM_COUNT; i++) {
+        for (const char *at = histogram_descriptions[i].name; *at; at++) {
+            hash = (hash ^ (uint8_t)*at) * UINT64_C(1099511628211);
+        }
+    }
+    return hash ? hash : 1;
+}
+
+/* Whose metrics are written: this process's alone without a label (0 and 0), or those of workers
+ * `first` to `last`, each with its own. */
+struct range {
+    unsigned first, last;
+};
+
+static struct range choose_range(void)
+{
+    const unsigned workers = board_workers();
+    return workers ? (struct range){1, workers} : (struct range){0, 0};
+}
+
+static const struct metrics_area *area_of(unsigned worker)
+{
+    return worker ? board_area(worker) : &metrics_area;
+}
+
+/* "{labels,worker="1"}", or what there is of it. */
+static void write_labels(struct writer *to, const char *labels, unsigned worker)
+{
+    const bool labelled = labels[0] != '\0';
+    if (!labelled && !worker) {
+        return;
+    }
+    writer_format(to, "{%s", labels);
+    if (worker) {
+        writer_format(to, "%sworker=\"%u\"", labelled ? "," : "", worker);
+    }
+    writer_string(to, "}");
+}
+
+static void write_value(struct writer *to, const struct description *metric, unsigned worker,
+                        int64_t value)
 {
     writer_format(to, "tracker_%s", metric->name);
-    if (metric->labels[0] != '\0') {
-        writer_format(to, "{%s}", metric->labels);
-    }
+    write_labels(to, metric->labels, worker);
     writer_format(to, " %" PRId64 "\n", value);
 }
 
@@ -89,41 +130,102 @@ static void write_in_unit(struct writer *to, enum unit unit, uint64_t value)
     }
 }
 
+static void write_bucket(struct writer *to, const struct histogram_description *description,
+                         unsigned worker, unsigned bucket, uint64_t below)
+{
+    writer_format(to, "tracker_%s_bucket{le=\"", description->name);
+    if (bucket < METRIC_BUCKETS) {
+        write_in_unit(to, description->unit, UINT64_C(1) << bucket);
+    } else {
+        writer_string(to, "+Inf");
+    }
+    writer_string(to, "\"");
+    if (worker) {
+        writer_format(to, ",worker=\"%u\"", worker);
+    }
+    writer_format(to, "} %" PRIu64 "\n", below);
+}
+
 static void write_histogram(struct writer *to, const struct histogram_description *description,
-                            const struct histogram_counts *histogram)
+                            const struct histogram_counts *histogram, unsigned worker)
 {
     const char *name = description->name;
     uint64_t below = 0;
 
-    write_metric_head(to, name, description->help, "histogram");
-    for (unsigned i = 0; i < BUCKETS; i++) {
+    for (unsigned i = 0; i < METRIC_BUCKETS; i++) {
         below += histogram->buckets[i];
-        writer_format(to, "tracker_%s_bucket{le=\"", name);
-        write_in_unit(to, description->unit, UINT64_C(1) << i);
-        writer_format(to, "\"} %" PRIu64 "\n", below);
+        write_bucket(to, description, worker, i, below);
     }
-    writer_format(to, "tracker_%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name, histogram->count);
-    writer_format(to, "tracker_%s_sum ", name);
+    write_bucket(to, description, worker, METRIC_BUCKETS, histogram->count);
+    writer_format(to, "tracker_%s_sum", name);
+    write_labels(to, "", worker);
+    writer_string(to, " ");
     write_in_unit(to, description->unit, histogram->sum);
-    writer_format(to, "\ntracker_%s_count %" PRIu64 "\n", name, histogram->count);
+    writer_format(to, "\ntracker_%s_count", name);
+    write_labels(to, "", worker);
+    writer_format(to, " %" PRIu64 "\n", histogram->count);
+}
+
+/* Rows of one name, from at on: those of all workers together, as the format demands. Returns the
+ * next one. */
+static size_t write_family(struct writer *to, size_t at, struct range range)
+{
+    const struct description *first = &descriptions[at];
+    size_t end = at;
+
+    write_metric_head(to, first->name, first->help,
+                      first->kind == KIND_counter ? "counter" : "gauge");
+    while (end < METRIC_COUNT && strcmp(descriptions[end].name, first->name) == 0) {
+        end++;
+    }
+    for (unsigned worker = range.first; worker <= range.last; worker++) {
+        const struct metrics_area *area = area_of(worker);
+        for (size_t i = at; area && i < end; i++) {
+            write_value(to, &descriptions[i], worker, area->values[i]);
+        }
+    }
+    return end;
+}
+
+/* What the supervisor knows. */
+static void write_workers(struct writer *to, struct range range)
+{
+    struct board_worker state;
+    char why[BOARD_WHY_SIZE];
+    bool ready;
+
+    write_metric_head(to, "worker_up", "Whether the worker serves and is ready.", "gauge");
+    for (unsigned worker = range.first; worker <= range.last; worker++) {
+        board_read(worker, &state, &ready, why);
+        writer_format(to, "tracker_worker_up{worker=\"%u\"} %d\n", worker,
+                      state.state == BOARD_SERVING && ready);
+    }
+    write_metric_head(to, "worker_starts_total", "Processes started for the worker.", "counter");
+    for (unsigned worker = range.first; worker <= range.last; worker++) {
+        board_read(worker, &state, &ready, why);
+        writer_format(to, "tracker_worker_starts_total{worker=\"%u\"} %u\n", worker, state.starts);
+    }
 }
 
 void metrics_write_text(struct writer *to)
 {
-    const char *previous = "";
+    const struct range range = choose_range();
 
-    for (size_t i = 0; i < METRIC_COUNT; i++) {
-        const struct description *metric = &descriptions[i];
-
-        if (strcmp(metric->name, previous) != 0) {
-            write_metric_head(to, metric->name, metric->help,
-                              metric->kind == KIND_counter ? "counter" : "gauge");
-        }
-        previous = metric->name;
-        write_value(to, metric, metrics_values[i]);
+    for (size_t i = 0; i < METRIC_COUNT;) {
+        i = write_family(to, i, range);
     }
     for (size_t i = 0; i < HISTOGRAM_COUNT; i++) {
-        write_histogram(to, &histogram_descriptions[i], &histograms[i]);
+        const struct histogram_description *description = &histogram_descriptions[i];
+        write_metric_head(to, description->name, description->help, "histogram");
+        for (unsigned worker = range.first; worker <= range.last; worker++) {
+            const struct metrics_area *area = area_of(worker);
+            if (area) {
+                write_histogram(to, description, &area->histograms[i], worker);
+            }
+        }
+    }
+    if (range.first) {
+        write_workers(to, range);
     }
     process_write_text(to);
 }

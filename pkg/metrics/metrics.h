@@ -3,7 +3,8 @@
  *
  * The list is in metrics_list.h only: a metric is added there, and counted with
  * metrics_add(METRIC_...). Rows of one name are adjacent and differ in their labels.
- * A process has one set, used only by the loop's thread.
+ * A process has one set, used only by the loop's thread. Workers of a supervisor show those of all
+ * of them, with a label: board.h.
  */
 #ifndef METRICS_METRICS_H
 #define METRICS_METRICS_H
@@ -30,19 +31,37 @@ enum metric_histogram {
     HISTOGRAM_COUNT
 };
 
-extern int64_t metrics_values[METRIC_COUNT];
+#define METRIC_BUCKETS 25 /* 2^0 to 2^24 */
+
+struct histogram_counts {
+    uint64_t buckets[METRIC_BUCKETS]; /* not cumulative: they are summed when written */
+    uint64_t count;
+    uint64_t sum;
+};
+
+/* All of a process, in pages of their own: as a worker shares them (board.h). The pages of the
+ * system may have up to that size. */
+struct metrics_area {
+    _Alignas(65536) uint64_t layout; /* of the list of metrics; 0: nobody's */
+    uint32_t ready;                  /* for the others */
+    char why[96];                    /* it is not ready */
+    int64_t values[METRIC_COUNT];
+    struct histogram_counts histograms[HISTOGRAM_COUNT];
+};
+
+extern struct metrics_area metrics_area;
 
 static inline void metrics_add(enum metric metric, int64_t n)
 {
-    metrics_values[metric] += n;
+    metrics_area.values[metric] += n;
 }
 static inline void metrics_set(enum metric metric, int64_t value)
 {
-    metrics_values[metric] = value;
+    metrics_area.values[metric] = value;
 }
 static inline int64_t metrics_get(enum metric metric)
 {
-    return metrics_values[metric];
+    return metrics_area.values[metric];
 }
 /* value in the histogram's unit: microseconds for times, a count otherwise. Buckets are powers of
  * two from 1 to 2^24. */

@@ -29,6 +29,10 @@ describe_front_end(void *arg, void (*add)(void *to, const char *field, const cha
     snprintf(number, sizeof number, "%ld", (long)getpid());
     add(to, "pid", number);
     add(to, "version", TRACKER_VERSION);
+    if (server->supervised) {
+        snprintf(number, sizeof number, "%u", supervised_index(server->supervised));
+        add(to, "worker", number);
+    }
     listeners_describe(server->listeners, &listeners);
     writer_u8(&listeners, 0);
     add(to, "listeners", (const char *)listeners.data);

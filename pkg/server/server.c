@@ -281,6 +281,7 @@ void server_close(struct server *server)
             loop_signal_destroy(&server->signals[i]);
         }
     }
+    loop_timer_destroy(&server->readiness);
     loop_timer_destroy(&server->drain_timer);
     loop_timer_destroy(&server->waiting_timer);
     if (server->embedded) {

@@ -46,6 +46,7 @@ struct server {
     struct admin *admin;
     struct listeners *listeners;
     struct supervised *supervised; /* as a worker; NULL: there is no supervisor */
+    struct loop_timer *readiness;  /* shows the other workers whether this one is ready */
     bool retired;                  /* others serve the listeners, all of which close at once */
     struct cut_off *cut_off;       /* NULL: map.cut_off = keep */
     struct access_list *access;

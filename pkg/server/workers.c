@@ -11,6 +11,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "metrics/board.h"
+#include "metrics/metrics.h"
 #include "server/own_redis.h"
 #include "server/shared_sockets.h"
 #include "supervisor/supervisor.h"
@@ -206,12 +208,27 @@ static void retire_worker(void *arg, bool orphaned)
     }
 }
 
+/* How often the other workers learn whether this one is ready. */
+#define READINESS_MS 250
+
+static void show_readiness(void *arg)
+{
+    struct server *server = arg;
+    const char *why = NULL;
+    const bool ready = health_is_ready(server->health, &why);
+    board_set_ready(ready, why);
+    metrics_set(METRIC_READY, ready);
+    loop_timer_start(server->readiness, READINESS_MS);
+}
+
 void workers_watch(struct server *server)
 {
     static const struct supervised_callbacks callbacks = {
         .adopt = adopt_socket, .release = release_sockets, .retire = retire_worker};
     if (server->supervised) {
         supervised_watch(server->supervised, server->loop, &callbacks, server);
+        server->readiness = loop_timer_create(server->loop, show_readiness, server);
+        loop_timer_start(server->readiness, READINESS_MS);
     }
 }
 
@@ -219,5 +236,6 @@ void workers_report_ready(struct server *server)
 {
     log_info("worker_ready", LOG_STRING("id", map_node_id(server->map)),
              LOG_STRING("version", TRACKER_VERSION));
+    show_readiness(server);
     supervised_report_ready(server->supervised);
 }

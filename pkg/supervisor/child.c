@@ -127,8 +127,10 @@ static bool send_start(const struct worker_child *child)
     const struct supervisor_options *options = &slot->supervisor->options;
     char *index = mem_format("%u", slot->index), *count = mem_format("%u", options->count);
     char *name = mem_format("%s-%u", options->name, slot->index);
-    const char *const start[] = {"start", CONTROL_FORMAT, index, count, name, options->redis, NULL};
-    bool sent = control_send(child->control, -1, start);
+    char *area = mem_format("%u", slot->area);
+    const char *const start[] = {"start", CONTROL_FORMAT, index, count,
+                                 name,    options->redis, area,  NULL};
+    bool sent = control_send(child->control, slot->supervisor->board_fd, start);
     for (size_t i = 0; sent && i < options->socket_count; i++) {
         const struct supervisor_socket *socket = &options->sockets[i];
         char *nth = mem_format("%u", socket->nth);
@@ -142,6 +144,7 @@ static bool send_start(const struct worker_child *child)
     free(index);
     free(count);
     free(name);
+    free(area);
     return sent;
 }
 
@@ -164,6 +167,8 @@ static struct worker_child *create_child(struct worker_slot *slot, pid_t pid, in
 bool worker_child_start(struct worker_slot *slot)
 {
     int control[2];
+    board_clear(slot->supervisor->board, slot->area);
+    slot->starts++;
     if (!control_open(control)) {
         log_error("worker_not_started", LOG_INT("worker", slot->index), LOG_ERRNO(errno));
         return false;

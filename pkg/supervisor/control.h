@@ -7,8 +7,10 @@
  * whose format it does not know.
  *
  *   to the worker
- *   start FORMAT INDEX COUNT NAME REDIS   it is worker INDEX of COUNT, from 1 on; REDIS: the URL of
- *                                         the supervisor's own Redis, or empty
+ *   start FORMAT INDEX COUNT NAME REDIS AREA + descriptor
+ *                                         it is worker INDEX of COUNT, from 1 on; REDIS: the URL of
+ *                                         the supervisor's own Redis, or empty; the descriptor is
+ *                                         the board (metrics/board.h), AREA its area there
  *   socket LISTENER NTH + descriptor      its socket of the NTH listener of that text
  *   run                                   it has them all
  *   adopt LISTENER NTH FROM + descriptor  another worker's: serve it, too
@@ -26,7 +28,7 @@
 
 #define CONTROL_FORMAT   "1"
 #define CONTROL_FD       3 /* in the worker */
-#define CONTROL_WORDS    6
+#define CONTROL_WORDS    7
 #define CONTROL_SIZE_MAX 16384
 
 struct control_message {

@@ -76,5 +76,6 @@ void supervisor_assign_helpers(struct supervisor *supervisor)
 {
     for (unsigned i = 0; i < supervisor->options.count; i++) {
         assign_helper(&supervisor->slots[i]);
+        worker_slot_publish(&supervisor->slots[i]);
     }
 }

@@ -29,7 +29,23 @@ static void pause_slot(struct worker_slot *slot, uint64_t pause_ms)
     slot->child = NULL;
     log_info("worker_restarts", LOG_INT("worker", slot->index), LOG_INT("in_ms", (int64_t)pause_ms),
              LOG_INT("failures", slot->failures));
+    slot->resumes_us = loop_now_us(slot->supervisor->loop) + pause_ms * 1000;
     loop_timer_start(slot->restart, pause_ms);
+}
+
+void worker_slot_publish(const struct worker_slot *slot)
+{
+    static const enum board_state states[] = {[SLOT_PAUSED] = BOARD_PAUSED,
+                                              [SLOT_STARTING] = BOARD_STARTING,
+                                              [SLOT_SERVING] = BOARD_SERVING};
+    board_publish(slot->supervisor->board, slot->index,
+                  &(struct board_worker){.state = states[slot->state],
+                                         .area = slot->area,
+                                         .starts = slot->starts,
+                                         .failures = slot->failures,
+                                         .helper = slot->helper ? slot->helper->index : 0,
+                                         .pid = slot->child ? slot->child->pid : 0,
+                                         .resumes_us = slot->resumes_us});
 }
 
 void worker_slot_start(struct worker_slot *slot)
@@ -43,6 +59,7 @@ void worker_slot_start(struct worker_slot *slot)
         slot->failures++;
         pause_slot(slot, supervisor_restart_pause(slot->failures));
     }
+    worker_slot_publish(slot);
 }
 
 static bool are_all_serving(const struct supervisor *supervisor)

@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "metrics/board.h"
 #include "supervisor/control.h"
 
 struct inherited_socket {
@@ -49,7 +50,7 @@ static char *accept_start(struct supervised *supervised, const struct control_me
     if (message->count < 2 || strcmp(message->words[0], "start") != 0) {
         return mem_strdup("--worker is for the supervisor of --workers");
     }
-    if (strcmp(message->words[1], CONTROL_FORMAT) != 0 || message->count != 6) {
+    if (strcmp(message->words[1], CONTROL_FORMAT) != 0 || message->count != 7 || message->fd < 0) {
         return mem_format("the supervisor is of another release, whose workers get format %s, and "
                           "these need %s: restart it",
                           message->words[1], CONTROL_FORMAT);
@@ -58,7 +59,12 @@ static char *accept_start(struct supervised *supervised, const struct control_me
     supervised->count = read_number(message->words[3]);
     supervised->name = mem_strdup(message->words[4]);
     supervised->redis = mem_strdup(message->words[5]);
-    return NULL;
+    const bool joined = board_join(message->fd, supervised->index, read_number(message->words[6]));
+    const int reason = errno;
+    close(message->fd);
+    return joined ? NULL
+                  : mem_format("the supervisor's shared memory cannot be used: %s; restart it",
+                               strerror(reason));
 }
 
 /* Everything up to `run`. */

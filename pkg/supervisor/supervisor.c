@@ -26,16 +26,26 @@ struct supervisor *supervisor_create(struct loop *loop, const struct supervisor_
         *error = mem_format("cannot open /proc/self/exe: %s", strerror(errno));
         return NULL;
     }
+    int board_fd;
+    struct board *board = board_create(options->count, &board_fd);
+    if (!board) {
+        *error = mem_format("cannot create shared memory: %s", strerror(errno));
+        close(program);
+        return NULL;
+    }
     struct supervisor *supervisor = mem_zalloc(1, sizeof *supervisor);
     supervisor->loop = loop;
     supervisor->options = *options;
     supervisor->program = program;
+    supervisor->board = board;
+    supervisor->board_fd = board_fd;
     list_init(&supervisor->children);
     supervisor->slots = mem_zalloc(options->count, sizeof *supervisor->slots);
     for (unsigned i = 0; i < options->count; i++) {
         struct worker_slot *slot = &supervisor->slots[i];
         slot->supervisor = supervisor;
         slot->index = i + 1;
+        slot->area = 2 * i;
         slot->restart = loop_timer_create(loop, on_restart, slot);
     }
     return supervisor;
@@ -54,6 +64,7 @@ void supervisor_destroy(struct supervisor **pointer)
     for (unsigned i = 0; i < supervisor->options.count; i++) {
         loop_timer_destroy(&supervisor->slots[i].restart);
     }
+    board_destroy(&supervisor->board);
     close(supervisor->program);
     free(supervisor->slots);
     free(supervisor);

@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "base/list.h"
+#include "metrics/board.h"
 #include "supervisor/control.h"
 #include "supervisor/supervisor.h"
 
@@ -37,9 +38,12 @@ struct worker_slot {
     struct worker_child *child; /* NULL: PAUSED */
     struct worker_slot *helper; /* serves its sockets while it does not; NULL: nobody */
     bool listens;               /* it has been SERVING: clients can connect */
-    bool reload;       /* SIGHUP is due as soon as it is SERVING: before, it would end it */
-    unsigned failures; /* in a row */
-    uint64_t ready_ms; /* since when it is SERVING */
+    unsigned area;              /* of its process on the board */
+    unsigned starts;            /* of processes */
+    bool reload;         /* SIGHUP is due as soon as it is SERVING: before, it would end it */
+    unsigned failures;   /* in a row */
+    uint64_t ready_ms;   /* since when it is SERVING */
+    uint64_t resumes_us; /* PAUSED: when it is started */
     struct loop_timer *restart;
 };
 
@@ -47,6 +51,8 @@ struct supervisor {
     struct loop *loop;
     struct supervisor_options options;
     int program; /* descriptor of what is executed */
+    struct board *board;
+    int board_fd;
     struct worker_slot *slots;
     struct list children; /* all processes */
     bool was_ready;
@@ -62,6 +68,8 @@ void worker_child_free(struct worker_child *child);
 /* slot.c */
 void worker_slot_start(struct worker_slot *slot);
 void worker_slot_on_ready(struct worker_child *child);
+/* Shows the others what has become of it. */
+void worker_slot_publish(const struct worker_slot *slot);
 /* It has ended; status: as of waitpid. The child is freed afterwards. */
 void worker_slot_on_exit(struct worker_child *child, int status);
 

@@ -102,6 +102,7 @@ def test_times_that_are_no_settings(t):
             ("pkg/map/needs.c", {"RETRY_MS": 1000, "INTERVAL_MS": 5000}),
             ("pkg/redis/store.c", {"EVENTS_AGAIN_MS": 30000}),
             ("pkg/server/server.c", {"WAITING_MS": 5000}),
+            ("pkg/server/workers.c", {"READINESS_MS": 250}),
             ("pkg/server/alone.c", {"SILENT_MS": 3000, "FRESH_MS": 5000, "SETTLED_MS": 18000}),
             ("pkg/server/cut_off.c", {"REFRESH_MS": 5000, "TICK_MAX_MS": 250, "TIMEOUT_PART": 6}),
             ("pkg/server/peers.c", {"ASKED_MAX": 8}),

@@ -54,9 +54,9 @@ def narrow(text):
 
 OUTPUTS = (
     ("nodes", r"""
-NAME          NODE          LEASE         ENTRIES  CONNECTIONS  VERSION  HOST      PID  LISTEN
-a\xc2\x85     aaaaaaaaaaaa  3h            1        2            1.0      ex ample  7    tracker=127.0.0.1:1
-bbbbbbbbbbbb  bbbbbbbbbbbb  ended 3h ago  1        -            -        -         -    -
+NAME          NODE          LEASE         ENTRIES  CONNECTIONS  VERSION  HOST      WORKER  PID  LISTEN
+a\xc2\x85     aaaaaaaaaaaa  3h            1        2            1.0      ex ample  -       7    tracker=127.0.0.1:1
+bbbbbbbbbbbb  bbbbbbbbbbbb  ended 3h ago  1        -            -        -         -       -    -
 """,
      r'{"nodes":[{"node":"aaaaaaaaaaaa","name":"a\u0085","alive":true,"lease_ms":N,"entries":1,"info":{"name":"a\u0085",'
      r'"version":"1.0","host":"ex ample","pid":"7","connections":"2","listeners":"tracker=127.0.0.1:1"}},'

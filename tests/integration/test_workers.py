@@ -213,6 +213,49 @@ def test_a_worker_that_fails_again_and_again_is_started_less_and_less_often(t):
     pauses = [int(logfmt(line)["in_ms"]) for line in frontend.log_lines(r"\bmsg=worker_restarts\b")]
     assert pauses == [0, 250, 500, 1000, 2000], pauses
     assert frontend.accepts()
+    status, _, text = frontend.http("/readyz")
+    assert status == 200 and re.search(rb"^ready\nworker 1: starts in \d+ ms after 5 failures; worker 2 serves", text), text
+    t.wait_until(lambda: frontend.http("/readyz")[2] == b"ready\n", 20, "it is back")
+
+
+def test_any_worker_shows_the_metrics_of_all(t):
+    redis = t.redis()
+    frontend = t.frontend(redis, node="x", workers=2)
+    clients = [t.connect(frontend, Versioned) for _ in range(20)]
+    for client in clients:
+        client.open(b"x")
+    served = {index: len(those) for index, those in clients_by_worker(frontend, clients).items()}
+    for _ in range(6):
+        found = frontend.metrics()
+        for index, count in served.items():
+            label = f'worker="{index}"'
+            assert found[f'tracker_messages_total{{protocol="tracker",kind="open",{label}}}'] == count
+            assert found[f"tracker_ready{{{label}}}"] == found[f"tracker_worker_up{{{label}}}"] == 1
+            assert found[f"tracker_worker_starts_total{{{label}}}"] == 1
+            assert found[f"process_resident_memory_bytes{{{label}}}"] > 1 << 20
+            assert found[f"process_start_time_seconds{{{label}}}"] > 0
+            assert found[f'tracker_batch_operations_bucket{{le="+Inf",{label}}}'] >= 1
+        assert not [name for name in found if "worker=" not in name]
+    heads = [line for line in frontend.http("/metrics")[2].decode().splitlines() if line.startswith("# TYPE")]
+    assert len(heads) == len(set(heads))
+    os.kill(frontend.worker_pids()[2], signal.SIGKILL)
+    t.wait_until(lambda: len(frontend.log_lines(r"\bmsg=worker_ready\b")) == 3, 10, "it is back")
+    frontend.wait_for_metric("tracker_worker_starts_total", 2, worker="2")
+    assert frontend.metric("tracker_messages_total", worker="2") == 0, "its successor counts from 0 on"
+    nodes = t.ctl_json(redis, "nodes")["nodes"]
+    assert {(node["name"], node["info"]["worker"]) for node in nodes} == {("x-1", "1"), ("x-2", "2")}
+    assert len({node["info"]["host"] for node in nodes}) == 1
+
+
+def test_readiness_speaks_for_all_workers(t):
+    redis = t.redis()
+    frontend = t.frontend(redis, workers=2)
+    status, _, text = frontend.http("/readyz")
+    assert status == 200 and text == b"ready\n"
+    redis.stop()
+    t.wait_until(lambda: all(frontend.http("/readyz")[0] == 503 for _ in range(6)), 20, "all say so")
+    redis.restart()
+    t.wait_until(lambda: all(frontend.http("/readyz")[0] == 200 for _ in range(6)), 20, "all are ready again")
 
 
 def test_workers_end_with_a_supervisor_that_is_killed(t):

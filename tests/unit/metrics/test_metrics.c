@@ -188,7 +188,7 @@ static void every_metric_is_shown(void **state)
             fail_msg("%s", samples[i]);
         }
     }
-    memset(metrics_values, 0, sizeof metrics_values);
+    memset(&metrics_area, 0, sizeof metrics_area);
 }
 
 /* The buckets that grew between two texts, for one observation: all from the first that holds it.

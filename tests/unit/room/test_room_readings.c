@@ -78,7 +78,7 @@ static void test_a_reading_without_its_mark_is_begun_again(void **state)
     struct guest ann, bob, cat;
     meet(hotel, &ann, &bob);
     world->fronts[0].map->running.room_read_timeout = 100;
-    int64_t before = metrics_values[METRIC_ROOM_REREADS];
+    int64_t before = metrics_get(METRIC_ROOM_REREADS);
     read_without_a_mark(&ann);
     guest_say(&bob, "meanwhile");
     guest_come(hotel, &cat, 0, "1:cat");
@@ -86,7 +86,7 @@ static void test_a_reading_without_its_mark_is_begun_again(void **state)
     WAIT_UNTIL(world, cat.answers == 1);
     assert_int_equal(cat.result, MAP_OK);
     WAIT_UNTIL(world, guest_received(&ann, "meanwhile;+1:cat;"));
-    assert_int_equal(metrics_values[METRIC_ROOM_REREADS], before + 1);
+    assert_int_equal(metrics_get(METRIC_ROOM_REREADS), before + 1);
     assert_int_equal(ann.lost + bob.lost + cat.lost, 0);
     forget(&ann, &bob);
     talk(hotel, &ann, &bob);

@@ -92,7 +92,7 @@ static void test_what_is_malformed_is_invalid(void **state)
 
     assert_int_equal(send(pair.fds[0], "run", 3, 0), 3); /* no NUL */
     assert_int_equal(control_receive(pair.fds[1], false, &pair.message), CONTROL_INVALID);
-    assert_int_equal(send(pair.fds[0], "a\0b\0c\0d\0e\0f\0g", 14, 0), 14);
+    assert_int_equal(send(pair.fds[0], "a\0b\0c\0d\0e\0f\0g\0h", 16, 0), 16);
     assert_int_equal(control_receive(pair.fds[1], false, &pair.message), CONTROL_INVALID);
     assert_int_equal(send(pair.fds[0], long_text, sizeof long_text, 0), sizeof long_text);
     assert_int_equal(control_receive(pair.fds[1], false, &pair.message), CONTROL_INVALID);
