@@ -36,6 +36,7 @@ const char cmdline_usage[] =
     "over the file, and the file over the defaults.\n"
     "\n"
     "Signals: SIGTERM and SIGINT drain and exit, a second one exits at once; SIGHUP reloads.\n"
+    "With workers SIGUSR2 replaces their processes, one by one, by the program that is there now.\n"
     "Exit codes: 0 after a drain, 2 for bad usage or configuration, 1 otherwise.\n"
     "\n"
     "Settings:\n";

@@ -82,6 +82,9 @@ void server_drain(void *arg)
     sd_notify(0, "STOPPING=1");
     health_set_draining(server->health);
     listeners_stop(server->listeners, server->retired);
+    if (server->supervised && !server->retired) {
+        supervised_report_draining(server->supervised);
+    }
     server->drain_timer = loop_timer_create(server->loop, close_some, server);
     close_some(server);
 }

@@ -14,7 +14,8 @@
 /* The sockets of one listener. */
 struct socket_group {
     const char *kind;
-    char *name;  /* as it was given */
+    char *name; /* as it was given */
+    unsigned nth;
     char *where; /* with the real port */
     unsigned count;
     struct socket_listening *sockets; /* of UDP only their fd */
@@ -25,6 +26,7 @@ struct shared_sockets {
     struct socket_group *groups;
     struct supervisor_socket *list; /* of each group */
     size_t count;
+    struct shared_sockets *former; /* which has those that are used no more, or NULL */
 };
 
 static bool is_shared_by_all(const struct listener_entry *entry)
@@ -68,24 +70,68 @@ static char *bind_group(struct socket_group *group, const struct listener_entry 
     return listener_entry_name_error(entry, error);
 }
 
-static char *open_group(struct shared_sockets *sockets, const struct listener_entry *entry,
-                        unsigned workers)
+static void create_group(struct socket_group *group, const struct listener_entry *entry,
+                         unsigned workers)
 {
-    struct socket_group *group = &sockets->groups[sockets->count];
-    struct supervisor_socket *shown = &sockets->list[sockets->count++];
     group->kind = entry->kind->name;
     group->name = mem_strdup(entry->name);
+    group->nth = entry->nth;
     group->count = is_shared_by_all(entry) ? 1 : workers;
     group->sockets = mem_zalloc(group->count, sizeof *group->sockets);
     group->fds = mem_zalloc(group->count, sizeof *group->fds);
     for (unsigned i = 0; i < group->count; i++) {
         group->sockets[i].fd = -1;
     }
-    *shown = (struct supervisor_socket){.listener = group->name,
-                                        .nth = entry->nth,
-                                        .is_shared = is_shared_by_all(entry),
-                                        .fds = group->fds};
-    return bind_group(group, entry);
+}
+
+static struct socket_group *find_group(const struct shared_sockets *sockets,
+                                       const struct listener_entry *entry)
+{
+    for (size_t i = 0; sockets && i < sockets->count; i++) {
+        struct socket_group *group = &sockets->groups[i];
+        if (group->name && group->nth == entry->nth && strcmp(group->name, entry->name) == 0) {
+            return group;
+        }
+    }
+    return NULL;
+}
+
+/* Binds what is new; what is not gets its place only. */
+static char *open_groups(struct shared_sockets *sockets, const struct listeners *listeners,
+                         unsigned workers)
+{
+    char *error = NULL;
+    LIST_FOREACH (node, &listeners->entries) {
+        const struct listener_entry *entry = list_entry(node, struct listener_entry, link);
+        if (error) {
+            break;
+        }
+        struct socket_group *group = &sockets->groups[sockets->count++];
+        if (!find_group(sockets->former, entry)) {
+            create_group(group, entry, workers);
+            error = bind_group(group, entry);
+        }
+    }
+    return error;
+}
+
+/* Nothing can fail any more. */
+static void list_groups(struct shared_sockets *sockets, const struct listeners *listeners)
+{
+    size_t at = 0;
+    LIST_FOREACH (node, &listeners->entries) {
+        const struct listener_entry *entry = list_entry(node, struct listener_entry, link);
+        struct socket_group *group = &sockets->groups[at];
+        struct socket_group *former = find_group(sockets->former, entry);
+        if (former) {
+            *group = *former;
+            *former = (struct socket_group){.name = NULL};
+        }
+        sockets->list[at++] = (struct supervisor_socket){.listener = group->name,
+                                                         .nth = group->nth,
+                                                         .is_shared = is_shared_by_all(entry),
+                                                         .fds = group->fds};
+    }
 }
 
 char *shared_sockets_open(const struct configuration *configuration, unsigned workers,
@@ -99,16 +145,26 @@ char *shared_sockets_open(const struct configuration *configuration, unsigned wo
     LIST_FOREACH (node, &listeners->entries) {
         count++;
     }
+    sockets->former = *result;
     sockets->groups = mem_zalloc(count, sizeof *sockets->groups);
     sockets->list = mem_zalloc(count, sizeof *sockets->list);
-    LIST_FOREACH (node, &listeners->entries) {
-        if (!error) {
-            error = open_group(sockets, list_entry(node, struct listener_entry, link), workers);
-        }
+    if (!error) {
+        error = open_groups(sockets, listeners, workers);
+    }
+    if (error) {
+        sockets->former = NULL;
+        shared_sockets_close(&sockets);
+    } else {
+        list_groups(sockets, listeners);
+        *result = sockets;
     }
     listeners_destroy(&listeners);
-    *result = sockets;
     return error;
+}
+
+void shared_sockets_trim(struct shared_sockets *sockets)
+{
+    shared_sockets_close(&sockets->former);
 }
 
 static void close_group(struct socket_group *group)
@@ -129,6 +185,7 @@ void shared_sockets_close(struct shared_sockets **pointer)
     if (!sockets) {
         return;
     }
+    shared_sockets_close(&sockets->former);
     for (size_t i = 0; i < sockets->count; i++) {
         close_group(&sockets->groups[i]);
     }

@@ -13,10 +13,13 @@
 
 struct shared_sockets;
 
-/* Binds those of the configuration. A port 0 becomes one that all workers share. NULL, or the error
- * (the caller frees). */
+/* Binds those of the configuration. A port 0 becomes one that all workers share. Those that
+ * *sockets has already are kept; others that it has stay open until shared_sockets_trim. NULL, or
+ * the error (the caller frees): then *sockets is as before. */
 char *shared_sockets_open(const struct configuration *configuration, unsigned workers,
                           struct shared_sockets **sockets) __attribute__((warn_unused_result));
+/* Closes those that the last configuration does not have. */
+void shared_sockets_trim(struct shared_sockets *sockets);
 /* Removes the files of unix sockets, too. */
 void shared_sockets_close(struct shared_sockets **sockets);
 /* Valid as long as they are. */

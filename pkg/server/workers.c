@@ -22,11 +22,12 @@
 struct worker_host {
     struct configuration *configuration;
     struct loop *loop;
-    struct loop_signal *signals[3];
+    struct loop_signal *signals[4];
     struct redis_embedded *embedded;
     struct shared_sockets *sockets;
     struct supervisor *supervisor;
-    char *redis; /* URL of the embedded one */
+    char *redis;   /* URL of the embedded one */
+    char *program; /* path of this program, links and all */
     char *name;
     unsigned count;
     bool ended;
@@ -87,6 +88,44 @@ static void on_reload_signal(void *arg)
     supervisor_reload(host->supervisor);
 }
 
+/* The configuration as new processes will read it: the sockets of listeners that it has now. */
+static bool refresh_sockets(void *arg)
+{
+    struct worker_host *host = arg;
+    struct configuration next;
+    size_t count;
+    configuration_init(&next);
+    char *error = server_read_configuration(&next, host->configuration->cmdline);
+    if (!error) {
+        error = shared_sockets_open(&next, host->count, &host->sockets);
+    }
+    configuration_free(&next);
+    if (error) {
+        log_error("upgrade_failed", LOG_STRING("err", error));
+        free(error);
+        return false;
+    }
+    const struct supervisor_socket *sockets = shared_sockets_list(host->sockets, &count);
+    supervisor_set_sockets(host->supervisor, sockets, count);
+    return true;
+}
+
+static void on_upgraded(void *arg)
+{
+    struct worker_host *host = arg;
+    struct writer where = {0};
+    shared_sockets_trim(host->sockets);
+    shared_sockets_describe(host->sockets, &where);
+    log_info("upgraded", LOG_BYTES("listen", writer_bytes_written(&where)));
+    writer_free(&where);
+}
+
+static void on_upgrade_signal(void *arg)
+{
+    struct worker_host *host = arg;
+    supervisor_upgrade(host->supervisor);
+}
+
 static char *open_workers(struct worker_host *host, char *const *argv)
 {
     const struct configuration *configuration = host->configuration;
@@ -108,11 +147,13 @@ static char *open_workers(struct worker_host *host, char *const *argv)
                                              .count = host->count,
                                              .name = host->name,
                                              .redis = host->redis ? host->redis : "",
-                                             .program = argv[0],
+                                             .program = host->program,
                                              .arguments = argv + 1,
                                              .sockets = sockets,
                                              .socket_count = socket_count,
                                              .ready = on_workers_ready,
+                                             .refresh = refresh_sockets,
+                                             .upgraded = on_upgraded,
                                              .ended = on_workers_ended,
                                              .arg = host,
                                          },
@@ -125,6 +166,7 @@ static void run_workers(struct worker_host *host)
     host->signals[0] = loop_signal_create(host->loop, SIGTERM, on_stop_signal, host);
     host->signals[1] = loop_signal_create(host->loop, SIGINT, on_stop_signal, host);
     host->signals[2] = loop_signal_create(host->loop, SIGHUP, on_reload_signal, host);
+    host->signals[3] = loop_signal_create(host->loop, SIGUSR2, on_upgrade_signal, host);
     supervisor_start(host->supervisor);
     if (!host->ended) {
         loop_run(host->loop);
@@ -143,7 +185,23 @@ static void close_workers(struct worker_host *host)
     shared_sockets_close(&host->sockets);
     loop_destroy(&host->loop);
     free(host->redis);
+    free(host->program);
     free(host->name);
+}
+
+/* As it was called, so that a link may lead to another release later; the file itself where it was
+ * found by PATH. */
+static char *find_program(const char *called)
+{
+    char path[4096];
+    if (called[0] == '/') {
+        return mem_strdup(called);
+    }
+    if (strchr(called, '/') && getcwd(path, sizeof path)) {
+        return mem_format("%s/%s", path, called);
+    }
+    const ssize_t len = readlink("/proc/self/exe", path, sizeof path - 1);
+    return len < 0 ? mem_strdup(called) : mem_format("%.*s", (int)len, path);
 }
 
 int workers_supervise(struct configuration *configuration, unsigned count, char *const *argv)
@@ -152,6 +210,7 @@ int workers_supervise(struct configuration *configuration, unsigned count, char 
         .configuration = configuration, .loop = loop_create(), .count = count};
     host.name = server_make_name(&configuration->server);
     log_set_node(host.name);
+    host.program = find_program(argv[0]);
     char *error = shared_sockets_open(configuration, count, &host.sockets);
     if (error) {
         log_error("listen_failed", LOG_STRING("err", error));

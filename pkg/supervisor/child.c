@@ -109,6 +109,8 @@ static void on_worker_control(void *arg, unsigned events)
         }
         if (control_is(message, "ready", 0)) {
             worker_slot_on_ready(child);
+        } else if (control_is(message, "draining", 0)) {
+            worker_slot_on_draining(child);
         }
         break;
     case CONTROL_CLOSED:
@@ -127,7 +129,7 @@ static bool send_start(const struct worker_child *child)
     const struct supervisor_options *options = &slot->supervisor->options;
     char *index = mem_format("%u", slot->index), *count = mem_format("%u", options->count);
     char *name = mem_format("%s-%u", options->name, slot->index);
-    char *area = mem_format("%u", slot->area);
+    char *area = mem_format("%u", child->area);
     const char *const start[] = {"start", CONTROL_FORMAT, index, count,
                                  name,    options->redis, area,  NULL};
     bool sent = control_send(child->control, slot->supervisor->board_fd, start);
@@ -148,13 +150,29 @@ static bool send_start(const struct worker_child *child)
     return sent;
 }
 
-static struct worker_child *create_child(struct worker_slot *slot, pid_t pid, int control)
+/* One of the two that none of its processes uses. */
+static unsigned choose_area(const struct worker_slot *slot)
+{
+    const unsigned first = 2 * (slot->index - 1);
+    LIST_FOREACH (node, &slot->supervisor->children) {
+        const struct worker_child *child = list_entry(node, struct worker_child, link);
+        if (child->slot == slot && child->area == first) {
+            return first + 1;
+        }
+    }
+    return first;
+}
+
+static struct worker_child *create_child(struct worker_slot *slot, pid_t pid, int control,
+                                         unsigned area)
 {
     struct loop *loop = slot->supervisor->loop;
     struct worker_child *child = mem_zalloc(1, sizeof *child);
     child->slot = slot;
     child->pid = pid;
     child->control = control;
+    child->area = area;
+    child->generation = slot->supervisor->generation;
     child->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     list_append(&slot->supervisor->children, &child->link);
     child->exit_io = loop_io_create(loop, child->pidfd, on_worker_exit, child);
@@ -164,14 +182,15 @@ static struct worker_child *create_child(struct worker_slot *slot, pid_t pid, in
     return child;
 }
 
-bool worker_child_start(struct worker_slot *slot)
+struct worker_child *worker_child_start(struct worker_slot *slot)
 {
+    const unsigned area = choose_area(slot);
     int control[2];
-    board_clear(slot->supervisor->board, slot->area);
+    board_clear(slot->supervisor->board, area);
     slot->starts++;
     if (!control_open(control)) {
         log_error("worker_not_started", LOG_INT("worker", slot->index), LOG_ERRNO(errno));
-        return false;
+        return NULL;
     }
     const pid_t pid = fork_worker(slot, control[1]);
     const int error = errno;
@@ -179,16 +198,16 @@ bool worker_child_start(struct worker_slot *slot)
     if (pid < 0) {
         close(control[0]);
         log_error("worker_not_started", LOG_INT("worker", slot->index), LOG_ERRNO(error));
-        return false;
+        return NULL;
     }
-    slot->child = create_child(slot, pid, control[0]);
-    if (!send_start(slot->child)) {
+    struct worker_child *child = create_child(slot, pid, control[0], area);
+    if (!send_start(child)) {
         log_error("worker_not_started", LOG_INT("worker", slot->index), LOG_ERRNO(errno));
         (void)kill(pid, SIGKILL); /* its exit is reported as that of any other */
     } else {
         log_info("worker_started", LOG_INT("worker", slot->index), LOG_INT("pid", pid));
     }
-    return true;
+    return child;
 }
 
 void worker_child_free(struct worker_child *child)

@@ -19,6 +19,7 @@
  *
  *   to the supervisor
  *   ready                                 it serves
+ *   draining                              it does not accept connections any more
  */
 #ifndef SUPERVISOR_CONTROL_H
 #define SUPERVISOR_CONTROL_H

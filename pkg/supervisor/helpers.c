@@ -11,7 +11,7 @@
 
 static bool needs_helper(const struct worker_slot *slot)
 {
-    return slot->listens && slot->state != SLOT_SERVING;
+    return slot->listens && !worker_slot_serves(slot);
 }
 
 static bool send_adopt(const struct worker_slot *slot, const struct worker_slot *helper)
@@ -48,7 +48,7 @@ static struct worker_slot *find_helper(const struct worker_slot *slot)
     const unsigned count = supervisor->options.count;
     for (unsigned i = 0; i < count; i++) {
         struct worker_slot *other = &supervisor->slots[(slot->index + i) % count];
-        if (other->state == SLOT_SERVING && send_adopt(slot, other)) {
+        if (worker_slot_serves(other) && send_adopt(slot, other)) {
             return other;
         }
     }
@@ -57,8 +57,8 @@ static struct worker_slot *find_helper(const struct worker_slot *slot)
 
 static void assign_helper(struct worker_slot *slot)
 {
-    if (slot->helper && slot->helper->state != SLOT_SERVING) {
-        slot->helper = NULL; /* it has ended, with all that it served */
+    if (slot->helper && !worker_slot_serves(slot->helper)) {
+        slot->helper = NULL; /* it has stopped to accept anything */
     }
     if (!needs_helper(slot)) {
         if (slot->helper) {

@@ -40,7 +40,7 @@ void worker_slot_publish(const struct worker_slot *slot)
                                               [SLOT_SERVING] = BOARD_SERVING};
     board_publish(slot->supervisor->board, slot->index,
                   &(struct board_worker){.state = states[slot->state],
-                                         .area = slot->area,
+                                         .area = slot->child ? slot->child->area : 0,
                                          .starts = slot->starts,
                                          .failures = slot->failures,
                                          .helper = slot->helper ? slot->helper->index : 0,
@@ -53,7 +53,8 @@ void worker_slot_start(struct worker_slot *slot)
     if (slot->supervisor->stopping) {
         return;
     }
-    if (worker_child_start(slot)) {
+    slot->child = worker_child_start(slot);
+    if (slot->child) {
         slot->state = SLOT_STARTING;
     } else {
         slot->failures++;
@@ -76,7 +77,9 @@ void worker_slot_on_ready(struct worker_child *child)
 {
     struct worker_slot *slot = child->slot;
     struct supervisor *supervisor = slot->supervisor;
-    if (slot->child != child || slot->state != SLOT_STARTING) {
+    if (child == slot->next) {
+        upgrade_swap(slot);
+    } else if (child != slot->child || slot->state != SLOT_STARTING) {
         return;
     }
     slot->state = SLOT_SERVING;
@@ -90,6 +93,20 @@ void worker_slot_on_ready(struct worker_child *child)
     if (!supervisor->was_ready && are_all_serving(supervisor)) {
         supervisor->was_ready = true;
         supervisor->options.ready(supervisor->options.arg);
+    }
+    supervisor_upgrade_step(supervisor);
+}
+
+bool worker_slot_serves(const struct worker_slot *slot)
+{
+    return slot->state == SLOT_SERVING && !slot->child->draining;
+}
+
+void worker_slot_on_draining(struct worker_child *child)
+{
+    child->draining = true;
+    if (!child->slot->supervisor->stopping && !child->retiring) {
+        supervisor_assign_helpers(child->slot->supervisor);
     }
 }
 
@@ -109,36 +126,53 @@ static bool has_ended_well(int status)
            (WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
 }
 
-static void restart_later(struct worker_slot *slot)
+static void restart_later(struct worker_slot *slot, bool drained)
 {
     const uint64_t now = loop_now_ms(slot->supervisor->loop);
     if (slot->state == SLOT_SERVING && now - slot->ready_ms >= STABLE_MS) {
         slot->failures = 0;
     }
-    slot->failures++;
-    pause_slot(slot, supervisor_restart_pause(slot->failures));
+    slot->failures += !drained;
+    if (slot->next) { /* it starts already */
+        slot->state = SLOT_STARTING;
+        slot->child = slot->next;
+        slot->next = NULL;
+    } else {
+        pause_slot(slot, supervisor_restart_pause(slot->failures));
+    }
     supervisor_assign_helpers(slot->supervisor);
+}
+
+/* The place is empty, and stays so. */
+static void empty_slot(struct worker_slot *slot)
+{
+    slot->state = SLOT_PAUSED;
+    slot->child = NULL;
+    slot->next = NULL;
 }
 
 void worker_slot_on_exit(struct worker_child *child, int status)
 {
     struct worker_slot *slot = child->slot;
     struct supervisor *supervisor = slot->supervisor;
-    const bool well = has_ended_well(status);
-    log_exit(child, status, supervisor->stopping && well);
+    const bool well = has_ended_well(status), retired = child->retiring;
+    const bool is_next = child == slot->next, drained = child->draining;
+    log_exit(child, status, (supervisor->stopping || retired) && well);
     worker_child_free(child);
     if (supervisor->stopping) {
-        slot->state = SLOT_PAUSED;
-        slot->child = NULL;
+        empty_slot(slot);
         if (!well && supervisor->exit_code == 0) {
             supervisor->exit_code = 1;
         }
         supervisor_check_end(supervisor);
+    } else if (is_next) {
+        upgrade_abandon(slot);
+    } else if (retired) {
+        supervisor_upgrade_step(supervisor);
     } else if (!supervisor->was_ready) {
-        slot->state = SLOT_PAUSED;
-        slot->child = NULL;
+        empty_slot(slot);
         supervisor_stop(supervisor, WIFEXITED(status) && WEXITSTATUS(status) == 2 ? 2 : 1);
     } else {
-        restart_later(slot);
+        restart_later(slot, well && drained);
     }
 }

@@ -201,10 +201,20 @@ void supervised_watch(struct supervised *supervised, struct loop *loop,
     loop_io_set(supervised->io, LOOP_READ);
 }
 
-void supervised_report_ready(struct supervised *supervised)
+static void report_to_supervisor(const char *verb)
 {
-    const char *const words[] = {"ready", NULL};
+    const char *const words[] = {verb, NULL};
     if (!control_send(CONTROL_FD, -1, words)) {
         log_warn("supervisor_unreachable", LOG_ERRNO(errno));
     }
+}
+
+void supervised_report_ready(struct supervised *supervised)
+{
+    report_to_supervisor("ready");
+}
+
+void supervised_report_draining(struct supervised *supervised)
+{
+    report_to_supervisor("draining");
 }

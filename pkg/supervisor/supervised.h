@@ -36,5 +36,7 @@ void supervised_watch(struct supervised *supervised, struct loop *loop,
                       const struct supervised_callbacks *callbacks, void *arg);
 /* It serves. */
 void supervised_report_ready(struct supervised *supervised);
+/* It does not accept connections any more. */
+void supervised_report_draining(struct supervised *supervised);
 
 #endif

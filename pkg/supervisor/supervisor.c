@@ -45,7 +45,6 @@ struct supervisor *supervisor_create(struct loop *loop, const struct supervisor_
         struct worker_slot *slot = &supervisor->slots[i];
         slot->supervisor = supervisor;
         slot->index = i + 1;
-        slot->area = 2 * i;
         slot->restart = loop_timer_create(loop, on_restart, slot);
     }
     return supervisor;
@@ -65,6 +64,9 @@ void supervisor_destroy(struct supervisor **pointer)
         loop_timer_destroy(&supervisor->slots[i].restart);
     }
     board_destroy(&supervisor->board);
+    if (supervisor->upgrade.is_active) {
+        close(supervisor->upgrade.previous);
+    }
     close(supervisor->program);
     free(supervisor->slots);
     free(supervisor);
@@ -77,10 +79,14 @@ void supervisor_start(struct supervisor *supervisor)
     }
 }
 
-static void signal_children(const struct supervisor *supervisor, int number)
+/* A retiring one drains already: a signal would end it at once. */
+static void terminate_children(const struct supervisor *supervisor, bool retiring)
 {
     LIST_FOREACH (node, &supervisor->children) {
-        (void)kill(list_entry(node, struct worker_child, link)->pid, number);
+        const struct worker_child *child = list_entry(node, struct worker_child, link);
+        if (retiring || !child->retiring) {
+            (void)kill(child->pid, SIGTERM);
+        }
     }
 }
 
@@ -96,12 +102,19 @@ void supervisor_stop(struct supervisor *supervisor, int exit_code)
     if (supervisor->exit_code == 0) {
         supervisor->exit_code = exit_code;
     }
+    terminate_children(supervisor, supervisor->stopping);
     supervisor->stopping = true;
     for (unsigned i = 0; i < supervisor->options.count; i++) {
         loop_timer_stop(supervisor->slots[i].restart);
     }
-    signal_children(supervisor, SIGTERM);
     supervisor_check_end(supervisor);
+}
+
+void supervisor_set_sockets(struct supervisor *supervisor, const struct supervisor_socket *sockets,
+                            size_t count)
+{
+    supervisor->options.sockets = sockets;
+    supervisor->options.socket_count = count;
 }
 
 void supervisor_reload(struct supervisor *supervisor)
@@ -110,8 +123,7 @@ void supervisor_reload(struct supervisor *supervisor)
         struct worker_slot *slot = &supervisor->slots[i];
         if (slot->state == SLOT_SERVING) {
             (void)kill(slot->child->pid, SIGHUP);
-        } else {
-            slot->reload = slot->state == SLOT_STARTING;
         }
+        slot->reload = slot->state == SLOT_STARTING || slot->next;
     }
 }

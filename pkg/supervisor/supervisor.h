@@ -32,12 +32,17 @@ struct supervisor_options {
     unsigned count;         /* of workers */
     const char *name;       /* of this front-end: the workers are NAME-1, NAME-2... */
     const char *redis;      /* the URL of its own Redis, or "" */
-    const char *program;    /* the path of this program */
+    const char *program;    /* the path of this program, from which an upgrade takes it anew */
     char *const *arguments; /* after the program's name, ended by NULL */
     const struct supervisor_socket *sockets;
     size_t socket_count;
     /* All workers have been ready: once. */
     void (*ready)(void *arg);
+    /* An upgrade begins: supervisor_set_sockets has to give it those of the new configuration.
+     * False: there is none, which has been logged. It has ended: no worker uses other sockets any
+     * more. */
+    bool (*refresh)(void *arg);
+    void (*upgraded)(void *arg);
     /* The last worker has ended, after supervisor_stop or because of an error. exit_code: 0 if all
      * went well; 2 where a worker refuses its configuration at the start; else 1. */
     void (*ended)(void *arg, int exit_code);
@@ -58,6 +63,13 @@ void supervisor_start(struct supervisor *supervisor);
 void supervisor_stop(struct supervisor *supervisor, int exit_code);
 /* SIGHUP for all workers. */
 void supervisor_reload(struct supervisor *supervisor);
+/* Replaces the workers by new processes, one after the other: each executes the program that now
+ * has its path, on the same sockets; when it is ready, the previous process drains and ends. A new
+ * one that ends before it is ready ends the upgrade; the others stay as they are. */
+void supervisor_upgrade(struct supervisor *supervisor);
+/* For processes that are started from now on; borrowed. */
+void supervisor_set_sockets(struct supervisor *supervisor, const struct supervisor_socket *sockets,
+                            size_t count);
 
 /* How long to wait before a worker is started again that has failed so many times in a row. */
 uint64_t supervisor_restart_pause(unsigned failures);

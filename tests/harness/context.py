@@ -143,9 +143,9 @@ class Context:
                 redis.process.kill()
         self.stack.push(at_end)
 
-    def frontend(self, redis=None, node=None, listen=LOOPBACK, release=None, **options):
-        """See Frontend; release: as of program()."""
-        frontend = Frontend(self.program("trackerd", release), self.directory("node"), redis, node, listen,
+    def frontend(self, redis=None, node=None, listen=LOOPBACK, release=None, program=None, **options):
+        """See Frontend; release: as of program(), unless there is a program of the test's own."""
+        frontend = Frontend(program or self.program("trackerd", release), self.directory("node"), redis, node, listen,
                             wait=False, **{k: v for k, v in options.items() if k not in ("wait", "timeout")})
 
         def stop():

@@ -51,8 +51,11 @@ class Frontend:
             file.write(text)
 
     def wait_ready(self, timeout=20):
-        fields = logfmt(self.process.wait_for_log(r"\bmsg=ready\b", timeout))
-        self.listeners = [tuple(one.split("=", 1)) for one in fields["listen"].split(",")]
+        self.take_listeners(self.process.wait_for_log(r"\bmsg=ready\b", timeout))
+
+    def take_listeners(self, line):
+        """From a line of the log."""
+        self.listeners = [tuple(one.split("=", 1)) for one in logfmt(line)["listen"].split(",")]
 
     # Where it listens.
 

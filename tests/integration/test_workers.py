@@ -189,6 +189,24 @@ def test_a_killed_workers_queue_is_served_by_another(t):
     assert len(frontend.log_lines(r"\bmsg=ready\b")) == 1
 
 
+def test_a_worker_that_drains_alone_is_helped_and_replaced(t):
+    redis = t.redis()
+    frontend = t.frontend(redis, node="x", settings={"drain.time": "10m"}, workers=2)
+    clients = [t.connect(frontend, Versioned) for _ in range(20)]
+    for client in clients:
+        client.open(b"x")
+    drained = clients_by_worker(frontend, clients)[1]
+    t.ctl(redis, "drain", "x-1")
+    frontend.wait_for_log(r"\bmsg=worker_helped\b.*\bworker=1 by=2\b")
+    for _ in range(20):
+        t.connect(frontend, Versioned).open(b"later")
+    assert frontend.http("/readyz")[0] == 200
+    for client in drained:
+        client.drop()
+    t.wait_until(lambda: len(frontend.log_lines(r"\bmsg=worker_ready\b")) == 3, 10, "it is replaced")
+    assert frontend.log_lines(r"\bmsg=worker_restarts\b.*in_ms=0 failures=0\b")
+
+
 def test_datagrams_of_a_killed_worker_are_served_by_another(t):
     masters = Masters(t, "ipv4", 1, workers=2)
     frontend = masters.frontends[0]
