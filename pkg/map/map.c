@@ -19,6 +19,7 @@
 #include "map/node_private.h"
 #include "map/op_private.h"
 #include "map/partition_private.h"
+#include "map/replication_private.h"
 #include "map/secret_private.h"
 #include "map/shared_private.h"
 #include "map/space_private.h"
@@ -300,6 +301,7 @@ struct map *map_create(struct loop *loop, const char *name, const struct map_set
     map->memory = memory_create(map);
     map->channels = channels_create(loop, &map->subscriber);
     map->waits = waits_create(map);
+    map->replication = replication_create(map);
     map->node_channel = node_create(map);
     map->ticked_ms = loop_now_ms(loop);
     tick_in(map, TICK_MS);
@@ -329,6 +331,7 @@ void map_destroy(struct map **map_pointer)
     redis_store_destroy(&map->store);
     node_destroy(&map->node_channel);
     features_destroy(map);
+    replication_destroy(&map->replication);
     for (size_t i = 0; i < map->space_count; i++) {
         free_space(&map->spaces[i]);
     }

@@ -17,6 +17,7 @@ struct delivery;
 struct map_finish_wait;
 struct needs;
 struct node;
+struct replication;
 struct shared;
 struct waits;
 
@@ -67,6 +68,7 @@ struct map {
     struct map_memory *memory;
     struct channels *channels;
     struct waits *waits;
+    struct replication *replication;
     struct added_feature {
         const struct map_feature *feature;
         void *state;

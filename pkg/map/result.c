@@ -13,6 +13,7 @@
 #include "map/op_private.h"
 #include "map/owned_private.h"
 #include "map/partition_private.h"
+#include "map/replication_private.h"
 #include "map/space_private.h"
 #include "map/tombstone_private.h"
 
@@ -40,7 +41,10 @@ static void take_ok(struct op *op, struct bytes words, struct cursor *bodies)
     if (type->on_accepted) {
         version = type->on_accepted(op, version, body);
     }
-    op_finish(op, MAP_OK, version);
+    const struct map *map = op->partition->map;
+    if (map->redis->min_replicas == 0 || !replication_hold(map->replication, op, version)) {
+        op_finish(op, MAP_OK, version);
+    }
 }
 
 /* A live session of somebody else has it, or adoption is not allowed. */

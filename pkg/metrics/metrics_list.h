@@ -237,6 +237,7 @@ METRIC(REDIS_RESET_READONLY, counter, "redis_resets_total", "reason=\"readonly\"
 METRIC(REDIS_RESET_SERVERS, counter, "redis_resets_total", "reason=\"servers\"", "")
 METRIC(REDIS_RESET_SWITCH, counter, "redis_resets_total", "reason=\"switch\"", "")
 METRIC(REDIS_RESET_EVENTS, counter, "redis_resets_total", "reason=\"events\"", "")
+METRIC(REDIS_UNREPLICATED, counter, "redis_unreplicated_total", "", "Writes that fewer than redis.min_replicas replicas acknowledged in time.")
 METRIC(REDIS_REPLICAS, counter, "redis_replicas_total", "", "Connections to Redis that were not used because the server is a replica.")
 METRIC(REDIS_SCRIPT_LOADS, counter, "redis_script_loads_total", "", "Scripts loaded because Redis did not know them.")
 METRIC(REDIS_QUEUED, gauge, "redis_queued_bytes", "", "Bytes queued for Redis.")

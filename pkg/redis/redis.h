@@ -43,6 +43,7 @@ struct redis_settings {
     int64_t role_interval;   /* redis.role_interval between two checks of the server's role */
     int64_t memory_interval; /* redis.memory_interval between two looks at its memory (the map's) */
     int64_t memory_limit;    /* redis.memory_limit: percent of maxmemory; 0: none (the map's) */
+    int64_t min_replicas;    /* redis.min_replicas that acknowledge a write; 0: none (the map's) */
     int64_t inflight;        /* redis.inflight: batches in flight per partition (the map's) */
     int64_t max_reply;       /* redis.max_reply: bytes, 0: no limit */
     char *tls_ca;            /* redis.tls_ca, empty: the system's */

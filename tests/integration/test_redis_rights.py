@@ -17,7 +17,7 @@ SLICE = ("unit/inspect/test_fsck$", "unit/presence/test_invite$",
          "test_turntable_invites.test_an_invitation_waits", "test_turntable_rooms.test_a_user_with_two_devices",
          "test_sync.test_properties_are_merged", "test_lobby_session.test_the_documents_session",
          "test_shared_settings.test_a_change_is_adopted", "test_tracker_ownership.test_an_orphan_is_adopted",
-         "test_one_map.test_rooms_and_users")
+         "test_one_map.test_rooms_and_users", "test_redis_min_replicas.test_a_client_that_leaves")
 # Of the sources' capital words, those that are no commands: options, and replies.
 NO_COMMANDS = {"ADDRESS", "BUSY", "COUNT", "ERR", "LIMIT", "LOADING", "MASTERDOWN", "MATCH", "MISCONF", "NOAUTH", "NOPERM",
                "NOSCRIPT", "OOM", "READONLY", "WITHSCORES", "WRONGPASS", "WRONGTYPE"}
