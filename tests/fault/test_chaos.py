@@ -67,6 +67,14 @@ def test_sentinels_replace_a_master_that_still_serves(t):
     check(t, SCENARIOS["sentinel-master-separated"]())
 
 
+def test_sentinels_of_which_one_is_separated(t):
+    check(t, SCENARIOS["sentinel-separated"]())
+
+
+def test_sentinels_promote_a_replica_that_lags(t):
+    check(t, SCENARIOS["sentinel-lagging"]())
+
+
 def test_seed_3(t):
     check(t, RandomSchedule(3))
 

@@ -29,6 +29,7 @@ class Sentinel:
         with open(self.conf, "w", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
         self.process = None
+        self.is_separated = False  # a test has separated it from the others
         self.start()
 
     def _ports(self, tls):
@@ -96,9 +97,9 @@ class Sentinels:
         return next(server for server in self.servers if (server.host, server.port) == address)
 
     def master(self):
-        """The server that all running Sentinels name; None while they differ."""
+        """The server that all running Sentinels name, but for separated ones; None while they differ."""
         named = {sentinel.master() for sentinel in self.all if sentinel.process.running() and
-                 not sentinel.process.frozen}
+                 not sentinel.process.frozen and not sentinel.is_separated}
         return self.server_at(named.pop()) if len(named) == 1 else None
 
     def wait_for_another(self, old, timeout=30):

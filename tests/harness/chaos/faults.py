@@ -169,9 +169,12 @@ class Faults:
             with contextlib.suppress(RedisError):
                 self.world.redis().save(name)
 
-    def redis_kill(self, seconds, data="same"):
-        """data: "same", "empty", or what save() wrote: then what came after it is lost."""
+    def redis_kill(self, seconds, data="same", both=False):
+        """data: "same", "empty", or what save() wrote: then what came after it is lost. both: its replica, too."""
         name = self.world.master
+        other = "two" if name == "one" else "one"
+        if both:
+            self.world.stop_redis(other)
         if data not in ("same", "empty") and not self.world.has_saved(name, data):
             data = "same"
         if data == "same":
@@ -183,7 +186,9 @@ class Faults:
 
         def back():
             self.world.restart_redis(name, rdb)
-            self.world.replicate("two" if name == "one" else "one", name)
+            if both:
+                self.world.restart_redis(other)
+            self.world.replicate(other, name)
         self._during(seconds, back, what)
 
     def flush(self):
@@ -250,10 +255,10 @@ class Faults:
 
     # Fail-overs by Sentinels.
 
-    def _switch(self, begin, end):
+    def _switch(self, begin, end, what="redis changes"):
         """begin() makes the Sentinels choose another master; end() follows when they have."""
         old = self.world.master
-        handle = self.run.disturbances.begin("redis changes")
+        handle = self.run.disturbances.begin(what)
         self.busy += 1
         self.world.split = True
         begin(old)
@@ -287,6 +292,28 @@ class Faults:
     def master_killed(self):
         """It is started again, with what it had saved last, once there is another."""
         self._switch(self.world.stop_redis, self.world.restart_redis)
+
+    def lagging_replica(self, lag):
+        """The master is killed when its replica has received nothing for that time."""
+        def begin(old):
+            self.world.separate_replica()
+            self.run.after(lag, lambda: self.world.stop_redis(old))
+
+        def end(old):
+            self.world.separate_replica(False)
+            self.world.restart_redis(old)
+        self._switch(begin, end, "redis lagging")
+
+    def sentinel_separated(self):
+        """One of three reaches nobody, while the master is killed and the two others choose another."""
+        def begin(old):
+            self.world.separate_sentinel("third")
+            self.world.stop_redis(old)
+
+        def end(old):
+            self.world.restart_redis(old)
+            self.world.separate_sentinel("third", False)
+        self._switch(begin, end)
 
     def master_frozen(self):
         """Its sessions stay, until it is thawed once there is another."""

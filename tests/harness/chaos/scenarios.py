@@ -115,13 +115,13 @@ def clocks():
     return found.fault(5, "redis_clock", shift=-60).fault(8, "redis_clock", shift=600)
 
 
-def _by_sentinels(name, fault, seconds=14):
-    found = Schedule(name, seconds).bustle(0.3)
+def _by_sentinels(name, fault, lasts=14, **arguments):
+    found = Schedule(name, lasts).bustle(0.3)
     found.by = "sentinel"
     found.balanced = 0.3
     # An entry is not renewed during an election.
     found.short["ttl"] = 20
-    return found.fault(2, fault)
+    return found.fault(2, fault, **arguments)
 
 
 def sentinel_command():
@@ -143,7 +143,22 @@ def sentinel_master_separated():
     return _by_sentinels("sentinel-master-separated", "master_separated")
 
 
+def sentinel_separated():
+    """One Sentinel reaches nobody; the two others are a majority."""
+    return _by_sentinels("sentinel-separated", "sentinel_separated")
+
+
+def sentinel_both_lost():
+    """The master and its replica: there is nothing to switch to, until both are back."""
+    return _by_sentinels("sentinel-both-lost", "redis_kill", lasts=16, seconds=3, both=True)
+
+
+def sentinel_lagging():
+    """The replica that the Sentinels promote is some seconds behind."""
+    return _by_sentinels("sentinel-lagging", "lagging_replica", lasts=16, lag=3)
+
+
 SCENARIOS = {function().name: function for function in (
     front_end_killed, front_end_frozen, front_end_vanished, front_end_cut_off, redis_older, fail_over,
     fail_over_lagging, links_apart, redis_refuses, clocks, sentinel_command, sentinel_master_killed,
-    sentinel_master_frozen, sentinel_master_separated)}
+    sentinel_master_frozen, sentinel_master_separated, sentinel_separated, sentinel_both_lost, sentinel_lagging)}

@@ -236,7 +236,7 @@ class World:
             self.ask_proxy(f"set server redis/{other} state maint", f"set server redis/{name} state ready")
 
     def master_by_sentinels(self):
-        """The name of the server that all of them name, if it is a master by now; else None."""
+        """The name of the server that all of them name that are not separated, if it is a master by now; else None."""
         server = self.sentinels.master()
         for name, redis in self.redises.items():
             if redis is server and redis.process.running() and not redis.process.frozen and (
@@ -248,6 +248,14 @@ class World:
         """From that Redis: no packets."""
         for sentinel in SENTINELS:
             (self.network.drop if on else self.network.restore)(self.hosts[sentinel], self.hosts[name])
+
+    def separate_sentinel(self, name, on=True):
+        """From everything. What it knows does not count meanwhile."""
+        self.sentinels.all[SENTINELS.index(name)].is_separated = on
+        self.vanish(name, on)
+
+    def separate_replica(self, on=True):
+        (self.network.drop if on else self.network.restore)(self.hosts["one"], self.hosts["two"])
 
     def cut_sessions(self, name, kind=None):
         """Those of front-ends with that Redis; kind: "normal" or "pubsub" ones."""
