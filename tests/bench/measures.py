@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import amplification
+import failover
 import masters
 import websockets
 from ceiling import Ceiling
@@ -196,4 +197,4 @@ def snapshot(bench, t):
 
 
 ALL = {measure.__name__: measure for measure in (updates, fanout, firehose, latency, idle, snapshot)} \
-    | websockets.ALL | masters.ALL | amplification.ALL
+    | websockets.ALL | masters.ALL | amplification.ALL | failover.ALL
