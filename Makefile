@@ -4,6 +4,7 @@
 #   make run        install what is missing, build, start a front-end with an embedded Redis
 #   make test       install what is missing, build, run every test
 #   make test-acl   every test again, with Redis as the users of docker/redis-acl.conf; ARGS='--filter REGEX'
+#   make test-workers  the integration tests again, with two workers in each front-end; ARGS='--filter REGEX'
 #   make asan       every test again, under the address and undefined-behaviour sanitizers
 #   make chaos      seeded faults of all kinds; ARGS='--seeds 100', '--seed 7', '--scenario clocks --jobs 2'
 #   make conformance  the protocols against their documents, also by npm's ws client
@@ -58,7 +59,7 @@ INCLUDE_DIRS := $(foreach p,$(PACKAGES),build/include/$(p)/$(p))
 UNIT_SOURCES := $(foreach p,$(PACKAGES),$(wildcard tests/unit/$(p)/test_*.c))
 UNIT_FILES := $(UNIT_SOURCES:tests/unit/%.c=$(B)/unit/%)
 
-.PHONY: all next run test test-acl asan chaos conformance replay lint fuzz bench bench-check trace install clean deps test-deps unit fuzzers
+.PHONY: all next run test test-acl test-workers asan chaos conformance replay lint fuzz bench bench-check trace install clean deps test-deps unit fuzzers
 .SECONDARY:
 all: $(PROGRAM_FILES)
 	@:
@@ -250,6 +251,9 @@ run: | deps
 test-acl: | test-deps
 	@$(BUILD) all unit
 	@TRACKER_TEST_ACL=1 tests/run --build $(B) $(ARGS)
+test-workers: | test-deps
+	@$(BUILD) all
+	@TRACKER_TEST_WORKERS=2 tests/run --build $(B) $(or $(ARGS),--filter ^integration/)
 asan: | test-deps
 	@$(BUILD) B=build/asan OPT=-O1 \
 	    SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all" all unit

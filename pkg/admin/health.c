@@ -15,6 +15,7 @@
 struct health {
     struct map *map;
     bool draining;
+    bool retired;
     bool local;
     bool cut_off;
 };
@@ -55,14 +56,15 @@ static bool is_asked(struct http_request *request, const char *key)
 
 /* A worker whose listeners nobody serves, or one that serves and is not ready: the kernel gives
  * clients to it. *text (of the size) says which, and why. */
-static bool find_unready_worker(char *text, size_t size)
+static bool find_unready_worker(const struct health *health, char *text, size_t size)
 {
     for (unsigned worker = 1; worker <= board_workers(); worker++) {
         struct board_worker state;
         char why[BOARD_WHY_SIZE];
         bool ready;
         board_read(worker, &state, &ready, why);
-        if (worker == board_own() || state.helper || (state.state == BOARD_SERVING && ready)) {
+        if ((worker == board_own() && !health->retired) || state.helper ||
+            (state.state == BOARD_SERVING && ready)) {
             continue;
         }
         snprintf(text, size, "worker %u: %s", worker,
@@ -121,8 +123,8 @@ static void on_readyz(void *arg, struct http_request *request)
     struct health *health = arg;
     const char *why = NULL;
     char text[200], other[160];
-    const bool ready = health_is_ready(health, &why);
-    if (ready && find_unready_worker(other, sizeof other)) {
+    const bool ready = health->retired || health_is_ready(health, &why);
+    if (ready && find_unready_worker(health, other, sizeof other)) {
         why = other;
     } else if (ready) {
         health->local = false; /* it has started: later losses are judged by health_set_local */
@@ -195,6 +197,11 @@ void health_destroy(struct health **health)
 void health_set_draining(struct health *health)
 {
     health->draining = true;
+}
+
+void health_set_retired(struct health *health)
+{
+    health->retired = true;
 }
 
 void health_set_local(struct health *health, bool local)

@@ -28,6 +28,9 @@ void health_add_probes(struct health *health, struct http_router *router);
 void health_add_pages(struct health *health, struct http_router *router);
 /* Not ready from now on, whatever the state of the map: the front-end is shutting down. */
 void health_set_draining(struct health *health);
+/* It is shutting down as another process has taken its place: /readyz speaks for the workers only.
+ */
+void health_set_retired(struct health *health);
 /* Whether the reason for not being ready concerns this front-end alone: true until it is set. */
 void health_set_local(struct health *health, bool local);
 /* Not ready while it is set, for a reason of this front-end alone: its clients were closed. */

@@ -82,9 +82,16 @@ void server_drain(void *arg)
     sd_notify(0, "STOPPING=1");
     health_set_draining(server->health);
     listeners_stop(server->listeners, server->retired);
-    if (server->supervised && !server->retired) {
+    if (server->supervised) {
         supervised_report_draining(server->supervised);
     }
     server->drain_timer = loop_timer_create(server->loop, close_some, server);
     close_some(server);
+}
+
+void server_retire(struct server *server)
+{
+    server->retired = true;
+    health_set_retired(server->health);
+    server_drain(server);
 }

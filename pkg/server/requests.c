@@ -79,7 +79,11 @@ static bool on_request(void *arg, struct bytes verb, struct bytes argument, stru
     }
     if (bytes_equal(verb, BYTES_LITERAL("drain")) && server->state == SERVER_SERVING) {
         writer_string(reply, "draining");
-        server_drain(server);
+        if (server->supervised) {
+            server_retire(server);
+        } else {
+            server_drain(server);
+        }
         return true;
     }
     writer_string(reply, "this front-end does not accept this request now");

@@ -75,6 +75,8 @@ char *server_make_name(const struct server_settings *settings);
 void server_end(struct server *server, int exit_code);
 /* drain.c: the handler of SIGTERM; a second one exits at once. */
 void server_drain(void *server);
+/* The same for a worker whose listeners other ones serve. */
+void server_retire(struct server *server);
 /* The number of open sessions. */
 size_t server_count_sessions(const struct server *server);
 /* Closes at most count, those of the Tracker protocol first; returns how many. */

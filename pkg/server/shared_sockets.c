@@ -16,6 +16,7 @@ struct socket_group {
     const char *kind;
     char *name; /* as it was given */
     unsigned nth;
+    bool lasts;  /* one for all, and for operators: served while the workers drain */
     char *where; /* with the real port */
     unsigned count;
     struct socket_listening *sockets; /* of UDP only their fd */
@@ -76,6 +77,7 @@ static void create_group(struct socket_group *group, const struct listener_entry
     group->kind = entry->kind->name;
     group->name = mem_strdup(entry->name);
     group->nth = entry->nth;
+    group->lasts = is_shared_by_all(entry) && entry->kind->for_operators;
     group->count = is_shared_by_all(entry) ? 1 : workers;
     group->sockets = mem_zalloc(group->count, sizeof *group->sockets);
     group->fds = mem_zalloc(group->count, sizeof *group->fds);
@@ -167,11 +169,25 @@ void shared_sockets_trim(struct shared_sockets *sockets)
     shared_sockets_close(&sockets->former);
 }
 
-static void close_group(struct socket_group *group)
+static void close_sockets(const struct socket_group *group)
 {
     for (unsigned i = 0; i < group->count; i++) {
         socket_close(&group->sockets[i]);
     }
+}
+
+void shared_sockets_stop(struct shared_sockets *sockets)
+{
+    for (size_t i = 0; i < sockets->count; i++) {
+        if (!sockets->groups[i].lasts) {
+            close_sockets(&sockets->groups[i]);
+        }
+    }
+}
+
+static void close_group(struct socket_group *group)
+{
+    close_sockets(group);
     free(group->sockets);
     free(group->fds);
     free(group->name);

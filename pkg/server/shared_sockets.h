@@ -20,6 +20,8 @@ char *shared_sockets_open(const struct configuration *configuration, unsigned wo
                           struct shared_sockets **sockets) __attribute__((warn_unused_result));
 /* Closes those that the last configuration does not have. */
 void shared_sockets_trim(struct shared_sockets *sockets);
+/* The workers drain: closes what only keeps connections waiting that nobody serves. */
+void shared_sockets_stop(struct shared_sockets *sockets);
 /* Removes the files of unix sockets, too. */
 void shared_sockets_close(struct shared_sockets **sockets);
 /* Valid as long as they are. */

@@ -60,6 +60,13 @@ static void on_workers_ready(void *arg)
     sd_notify(0, "READY=1");
 }
 
+static void on_workers_stopping(void *arg)
+{
+    const struct worker_host *host = arg;
+    sd_notify(0, "STOPPING=1");
+    shared_sockets_stop(host->sockets);
+}
+
 static void on_workers_ended(void *arg, int exit_code)
 {
     struct worker_host *host = arg;
@@ -78,7 +85,6 @@ static void on_own_redis_died(void *arg, int status)
 static void on_stop_signal(void *arg)
 {
     struct worker_host *host = arg;
-    sd_notify(0, "STOPPING=1");
     supervisor_stop(host->supervisor, 0);
 }
 
@@ -154,6 +160,7 @@ static char *open_workers(struct worker_host *host, char *const *argv)
                                              .ready = on_workers_ready,
                                              .refresh = refresh_sockets,
                                              .upgraded = on_upgraded,
+                                             .stopping = on_workers_stopping,
                                              .ended = on_workers_ended,
                                              .arg = host,
                                          },
@@ -262,8 +269,7 @@ static void retire_worker(void *arg, bool orphaned)
         log_error("supervisor_ended", LOG_INT("worker", supervised_index(server->supervised)));
     }
     if (server->state == SERVER_STARTING || server->state == SERVER_SERVING) {
-        server->retired = true;
-        server_drain(server);
+        server_retire(server);
     }
 }
 

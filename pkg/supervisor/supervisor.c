@@ -102,6 +102,9 @@ void supervisor_stop(struct supervisor *supervisor, int exit_code)
     if (supervisor->exit_code == 0) {
         supervisor->exit_code = exit_code;
     }
+    if (!supervisor->stopping) {
+        supervisor->options.stopping(supervisor->options.arg);
+    }
     terminate_children(supervisor, supervisor->stopping);
     supervisor->stopping = true;
     for (unsigned i = 0; i < supervisor->options.count; i++) {

@@ -43,6 +43,8 @@ struct supervisor_options {
      * more. */
     bool (*refresh)(void *arg);
     void (*upgraded)(void *arg);
+    /* The workers are to end: their sockets are not needed any more. */
+    void (*stopping)(void *arg);
     /* The last worker has ended, after supervisor_stop or because of an error. exit_code: 0 if all
      * went well; 2 where a worker refuses its configuration at the start; else 1. */
     void (*ended)(void *arg, int exit_code);

@@ -113,6 +113,7 @@ void upgrade_swap(struct worker_slot *slot)
     slot->next = NULL;
     slot->failures = 0;
     former->retiring = true;
+    worker_slot_publish(slot); /* before the former one stops being ready */
     if (!control_send(former->control, -1, retire)) {
         (void)kill(former->pid, SIGTERM);
     }

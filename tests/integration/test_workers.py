@@ -134,6 +134,8 @@ def test_a_second_signal_ends_at_once(t):
         client.open(b"x")
     frontend.drain()
     t.wait_until(lambda: len(frontend.log_lines(r"\bmsg=draining\b")) == 2, 5, "both drain")
+    assert not any(frontend.accepts() for _ in range(10)), "nobody waits in a queue that is served no more"
+    assert [frontend.http("/readyz")[::2] for _ in range(6)] == [(503, b"not ready: draining\n")] * 6
     frontend.drain()
     assert frontend.process.wait() == 1, "it is no drain"
     assert all(client.closed() for client in clients)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/share.h"
 #include "metrics/metrics.h"
 #include "protocol/lobby/lobby_private.h"
 
@@ -453,7 +454,7 @@ static bool take_newcomers_slot(struct lobby_port *port, const struct address *p
 {
     struct lobby_service *service = port->service;
     struct slots *slots = &service->slots[POOL_NEWCOMERS];
-    const size_t most = (size_t)port->settings->max_newcomers,
+    const size_t most = share_of((size_t)port->settings->max_newcomers),
                  each = (size_t)port->settings->max_per_ip;
     enum slots_result result = slots_take(slots, peer, most, each);
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/share.h"
 #include "protocol/lobby/lobby_private.h"
 
 #define PASSWORD_UNITS 2 /* of the budget, for a password that is checked */
@@ -39,8 +40,8 @@ static bool take_slot(struct lobby_session *session, enum lobby_pool pool, int64
     const struct lobby_settings *settings = lobby_settings_of(session);
     struct slots *slots = &session->port->service->slots[pool];
 
-    switch (
-        slots_take(slots, conn_peer(session->conn), (size_t)most, (size_t)settings->max_per_ip)) {
+    switch (slots_take(slots, conn_peer(session->conn), share_of((size_t)most),
+                       (size_t)settings->max_per_ip)) {
     case SLOTS_TAKEN:
         return true;
     case SLOTS_FULL:
