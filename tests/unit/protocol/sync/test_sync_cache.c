@@ -440,7 +440,7 @@ static bool read_long_name(void *arg, struct bytes id, struct writer *to)
 static void note_many(struct sync_cache *cache, int value)
 {
     for (int i = 0; i < MANY; i++) {
-        char id[8];
+        char id[16];
         snprintf(id, sizeof id, "%d", i);
         sync_cache_note(cache, bytes_from_string(id), value == 0);
     }
