@@ -187,10 +187,24 @@ static void forget_released(struct budget *budget, uint64_t now_us)
     }
 }
 
+/* The last reference to one that has outlived its budget. */
+static void free_outliving(struct budget_account *account)
+{
+    if (account->parent) {
+        release_account(NULL, account->parent);
+    }
+    free(account);
+}
+
+/* budget: NULL: it has been destroyed. */
 static void release_account(struct budget *budget, struct budget_account *account)
 {
     assert(account->references > 0);
     if (--account->references > 0) {
+        return;
+    }
+    if (!budget) {
+        free_outliving(account);
         return;
     }
     list_append(&budget->released, &account->released);
@@ -209,7 +223,7 @@ void budget_account_release(struct budget *budget, struct budget_account *accoun
 void budget_destroy(struct budget **pointer)
 {
     struct budget *budget = *pointer;
-    struct budget_account *account;
+    struct budget_account *account, *next;
     *pointer = NULL;
     if (!budget) {
         return;
@@ -217,7 +231,11 @@ void budget_destroy(struct budget **pointer)
     while ((account = first_released(budget))) {
         forget_account(budget, account);
     }
-    assert(HASH_COUNT(budget->accounts) == 0);
+    HASH_ITER (hh, budget->accounts, account, next) {
+        HASH_DEL(budget->accounts, account);
+        account->budget = NULL;
+        metrics_add(METRIC_BUDGET_ACCOUNTS, -1);
+    }
     free(budget);
 }
 
@@ -294,7 +312,9 @@ void budget_account_add(struct budget_account *account, enum budget_counter coun
 void budget_account_subtract(struct budget_account *account, enum budget_counter counter,
                              uint64_t amount)
 {
-    for (; account && amount > 0; account = account->parent) {
+    struct budget_account *parent;
+    for (; account && amount > 0; account = parent) {
+        parent = account->parent; /* the account may be freed */
         assert(account->counts[counter] >= amount);
         account->counts[counter] -= amount;
         if (account->counts[counter] == 0) {

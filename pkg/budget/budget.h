@@ -37,7 +37,8 @@ struct budget_account;
 
 /* settings are read at each use, and must outlive it. NULL: no limits. */
 struct budget *budget_create(const struct budget_settings *settings);
-/* All accounts must have been released. */
+/* An account in which something is still counted is freed when nothing is any more; those acquired
+ * must have been released. */
 void budget_destroy(struct budget **budget);
 /* Uses other settings from now on. */
 void budget_set(struct budget *budget, const struct budget_settings *settings);

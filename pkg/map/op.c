@@ -235,6 +235,15 @@ static void deliver_answered(struct map_session *session)
     }
 }
 
+void op_settle_addition(struct op *op)
+{
+    if (op->session && op->adds) {
+        op->session->adding--;
+        budget_account_subtract(op->session->account, BUDGET_ENTRIES, 1);
+        op->adds = false;
+    }
+}
+
 void op_answer(struct op *op, enum map_result result, uint64_t version)
 {
     if (op->answered) {
@@ -245,8 +254,7 @@ void op_answer(struct op *op, enum map_result result, uint64_t version)
     op->version = version;
     loop_pending_cancel(&op->pending);
     if (op->session) {
-        op->session->adding -= op->adds;
-        budget_account_subtract(op->session->account, BUDGET_ENTRIES, op->adds);
+        op_settle_addition(op);
         count_result(result);
     } else if (op->done) {
         map_done done = op->done;
@@ -304,7 +312,7 @@ void op_finish(struct op *op, enum map_result result, uint64_t version)
 void op_forget_session(struct op *op, bool leave)
 {
     op_describe(op, op->session);
-    budget_account_subtract(op->session->account, BUDGET_ENTRIES, op->adds && !op->answered);
+    op_settle_addition(op);
     op->session = NULL;
     op->done = NULL;
     op->leave = leave;

@@ -72,6 +72,8 @@ struct op *op_create(struct partition *partition, enum op_kind kind, struct byte
 void op_change_kind(struct op *op, enum op_kind kind);
 /* Before all that is queued. */
 void op_enqueue_urgent(struct op *op);
+/* The entry that it was to add to its session has been added, or will not be. */
+void op_settle_addition(struct op *op);
 /* Settles the result; done is called by the op_release that follows. */
 void op_answer(struct op *op, enum map_result result, uint64_t version);
 /* It leaves its list for good: calls the session's dones that are due, and frees it when nothing

@@ -110,10 +110,7 @@ bool replication_hold(struct replication *replication, struct op *op, uint64_t v
     if (op->answered || !op->done) {
         return false;
     }
-    if (op->session) {
-        op->session->adding -= op->adds; /* it has been added */
-        op->adds = false;
-    }
+    op_settle_addition(op); /* it has been added */
     op->version = version;
     list_append(&replication->executed, &op->link);
     loop_defer(replication->map->loop, LOOP_PHASE_STORE, &replication->task);

@@ -18,11 +18,17 @@
 #define BOARD_FORMAT 1
 
 struct board_head {
-    _Alignas(65536) uint32_t format;
-    uint32_t area_size;
-    uint32_t workers;
-    struct board_worker list[BOARD_WORKERS_MAX];
+    union {
+        struct {
+            uint32_t format;
+            uint32_t area_size;
+            uint32_t workers;
+            struct board_worker list[BOARD_WORKERS_MAX];
+        };
+        uint8_t pages[METRICS_PAGE];
+    };
 };
+_Static_assert(sizeof(struct board_head) == METRICS_PAGE, "the areas begin with a page");
 
 struct board {
     struct board_head *head;

@@ -25,7 +25,7 @@ struct histogram_description {
     enum unit unit;
 };
 
-struct metrics_area metrics_area;
+_Alignas(METRICS_PAGE) struct metrics_area metrics_area;
 
 static const struct description descriptions[METRIC_COUNT] = {
 #define METRIC(id, kind, name, labels, help) {name, labels, help, KIND_##kind},

@@ -40,16 +40,23 @@ struct histogram_counts {
 };
 
 /* All of a process, in pages of their own: as a worker shares them (board.h). The pages of the
- * system may have up to that size. */
+ * system may have up to METRICS_PAGE bytes. */
+#define METRICS_PAGE 65536
 struct metrics_area {
-    _Alignas(65536) uint64_t layout; /* of the list of metrics; 0: nobody's */
-    uint32_t ready;                  /* for the others */
-    char why[96];                    /* it is not ready */
-    int64_t values[METRIC_COUNT];
-    struct histogram_counts histograms[HISTOGRAM_COUNT];
+    union {
+        struct {
+            uint64_t layout; /* of the list of metrics; 0: nobody's */
+            uint32_t ready;  /* for the others */
+            char why[96];    /* it is not ready */
+            int64_t values[METRIC_COUNT];
+            struct histogram_counts histograms[HISTOGRAM_COUNT];
+        };
+        uint8_t pages[METRICS_PAGE];
+    };
 };
+_Static_assert(sizeof(struct metrics_area) == METRICS_PAGE, "all of it fits into its pages");
 
-extern struct metrics_area metrics_area;
+extern _Alignas(METRICS_PAGE) struct metrics_area metrics_area;
 
 static inline void metrics_add(enum metric metric, int64_t n)
 {

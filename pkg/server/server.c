@@ -292,6 +292,7 @@ void server_close(struct server *server)
     access_list_destroy(&server->access);
     auth_verifier_destroy(&server->tokens);
     bucket_table_destroy(&server->rates);
+    supervised_unwatch(server->supervised);
     loop_destroy(&server->loop);
     free(server->name);
 }

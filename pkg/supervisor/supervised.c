@@ -120,7 +120,6 @@ void supervised_destroy(struct supervised **pointer)
         free(socket->listener);
         free(socket);
     }
-    loop_io_destroy(&supervised->io);
     free(supervised->name);
     free(supervised->redis);
     free(supervised);
@@ -199,6 +198,13 @@ void supervised_watch(struct supervised *supervised, struct loop *loop,
     supervised->arg = arg;
     supervised->io = loop_io_create(loop, CONTROL_FD, on_control, supervised);
     loop_io_set(supervised->io, LOOP_READ);
+}
+
+void supervised_unwatch(struct supervised *supervised)
+{
+    if (supervised) {
+        loop_io_destroy(&supervised->io);
+    }
 }
 
 static void report_to_supervisor(const char *verb)

@@ -31,9 +31,11 @@ const char *supervised_name(const struct supervised *supervised);
 const char *supervised_redis(const struct supervised *supervised);
 /* Its socket of the nth (from 0 on) listener of that text, once: the caller owns it. -1: none. */
 int supervised_take_socket(struct supervised *supervised, const char *listener, unsigned nth);
-/* Calls back from now on, until destroyed. */
+/* Calls back from now on, until unwatched: before the loop is destroyed. */
 void supervised_watch(struct supervised *supervised, struct loop *loop,
                       const struct supervised_callbacks *callbacks, void *arg);
+/* Does nothing when NULL, or not watched. */
+void supervised_unwatch(struct supervised *supervised);
 /* It serves. */
 void supervised_report_ready(struct supervised *supervised);
 /* It does not accept connections any more. */

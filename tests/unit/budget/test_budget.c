@@ -9,6 +9,7 @@
 
 #include "base/random.h"
 #include "budget/budget.h"
+#include "metrics/metrics.h"
 
 #define SECOND UINT64_C(1000000)
 
@@ -242,6 +243,24 @@ static void what_is_counted_keeps_its_account(void **state)
     assert_int_equal(budget_account_count(budget), 0);
 }
 
+/* As for operations that are freed after the connections' network: the memory is freed with them.
+ */
+static void what_is_counted_outlives_the_budget(void **state)
+{
+    struct budget_account *one = acquire("2001:db8:1::1", 0),
+                          *other = acquire("2001:db8:1:2::1", 0);
+    budget_account_add(one, BUDGET_OPERATIONS, 2);
+    budget_account_add(other, BUDGET_OPERATIONS, 1);
+    budget_account_release(budget, one, 0);
+    budget_account_release(budget, other, 0);
+    assert_int_equal(metrics_get(METRIC_BUDGET_ACCOUNTS), 3);
+    budget_destroy(&budget);
+    assert_int_equal(metrics_get(METRIC_BUDGET_ACCOUNTS), 0);
+    budget_account_add(one, BUDGET_OPERATIONS, 1);
+    budget_account_subtract(one, BUDGET_OPERATIONS, 3);
+    budget_account_subtract(other, BUDGET_OPERATIONS, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -259,6 +278,7 @@ int main(void)
         TEST(an_address_may_have_as_much_as_is_free),
         TEST(a_network_may_have_as_much_as_is_free),
         TEST(what_is_counted_keeps_its_account),
+        TEST(what_is_counted_outlives_the_budget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
