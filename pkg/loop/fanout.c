@@ -7,10 +7,13 @@
 
 #define STEP_RECEIVERS 512         /* about LOOP_JOB_STEP_US */
 #define STEP_BYTES     (512 << 10) /* to all of them: each may be written at once */
-/* Bytes, with what keeps each frame. Beyond, each frame that is added pays with a few steps. */
+/* Bytes, with what keeps each frame. Beyond the first, each frame that is added pays with a few
+ * steps, and senders wait; beyond the second, they are refused. */
 #define QUEUED_FULL    (8 << 20)
 #define QUEUED_MAX     (32 << 20)
 #define OVERFLOW_STEPS 4
+/* How long a sender waits, for each QUEUED_FULL that is queued. */
+#define FULL_WAIT_US 200000
 
 static size_t queued_size(const struct fanout_frame *queued)
 {
@@ -69,9 +72,19 @@ void fanout_stop(struct fanout *fanout)
     }
 }
 
-bool fanout_is_full(const struct fanout *fanout)
+static bool is_full(const struct fanout *fanout)
 {
     return fanout->bytes > QUEUED_FULL;
+}
+
+uint64_t fanout_wait_us(const struct fanout *fanout)
+{
+    return is_full(fanout) ? fanout->bytes / QUEUED_FULL * FULL_WAIT_US : 0;
+}
+
+bool fanout_refuses(const struct fanout *fanout)
+{
+    return fanout->bytes > QUEUED_MAX;
 }
 
 void fanout_add(struct fanout *fanout, unsigned kind, struct frame *frame)
@@ -89,7 +102,7 @@ void fanout_add(struct fanout *fanout, unsigned kind, struct frame *frame)
     }
     bool has_more = !is_idle || send_step(fanout);
     for (size_t i = 0;
-         has_more && (fanout->bytes > QUEUED_MAX || (fanout_is_full(fanout) && i < OVERFLOW_STEPS));
+         has_more && is_full(fanout) && i < OVERFLOW_STEPS && !loop_share_is_used(fanout->loop);
          i++) {
         has_more = send_step(fanout);
     }

@@ -3,9 +3,10 @@
  *
  * A frame goes to a few hundred receivers at once, to fewer when it is large; where there are more,
  * the others get it in later event-loop iterations (loop/job.h), and frames that are added
- * meanwhile queue behind it. While it is full, its owner has senders wait; each frame that is added
- * then goes on with a few steps at once. Should far too much be queued nevertheless, the oldest
- * frames are sent at once: nothing is dropped.
+ * meanwhile queue behind it. When much is queued, each frame that is added goes on with a few steps
+ * at once. No frame that was added is dropped, and none costs an iteration more than that: so the
+ * owner has its senders wait (fanout_wait_us), and refuses what they send when far too much is
+ * queued (fanout_refuses).
  *
  * Frames are numbered. The owner keeps of each receiver the number of the last frame that it has
  * got, or that was added before it came, and sends it none up to that number.
@@ -52,8 +53,10 @@ void fanout_init(struct fanout *fanout, struct loop *loop, struct list *receiver
 void fanout_stop(struct fanout *fanout);
 /* Takes a reference of its own. */
 void fanout_add(struct fanout *fanout, unsigned kind, struct frame *frame);
-/* Much is queued: those that send should wait. */
-bool fanout_is_full(const struct fanout *fanout);
+/* How long who sends has to wait before the next frame; 0 while little is queued. */
+uint64_t fanout_wait_us(const struct fanout *fanout);
+/* Nothing more is to be accepted from senders now. */
+bool fanout_refuses(const struct fanout *fanout);
 /* Sends all that is queued to this receiver now: before something that has to come after it. */
 void fanout_catch_up(struct fanout *fanout, struct list *receiver);
 /* Before the receiver is removed from the list. */

@@ -46,6 +46,16 @@ void room_send(struct room *room, unsigned kind, struct frame *frame)
     fanout_add(&room->fanout, kind, frame);
 }
 
+uint64_t room_wait_us(const struct room *room)
+{
+    return fanout_wait_us(&room->fanout);
+}
+
+bool room_refuses(const struct room *room)
+{
+    return fanout_refuses(&room->fanout);
+}
+
 static struct room *create_room(struct room_set *rooms, struct bytes name)
 {
     struct room *room = mem_zalloc(1, sizeof *room + name.len);

@@ -66,6 +66,10 @@ struct room_callbacks {
 /* Sends a frame to all members that are active now, through `deliver`, in the order of these calls;
  * where they are many, to some of them in later event-loop iterations. kind: the caller's. */
 void room_send(struct room *room, unsigned kind, struct frame *frame);
+/* Of what is sent to the room, much has still to reach members here: how long who sends has to
+ * wait before the next message (0: not at all), and whether nothing more is to be accepted now. */
+uint64_t room_wait_us(const struct room *room);
+bool room_refuses(const struct room *room);
 
 struct room_set *room_set_create(struct map_space *space, const struct room_callbacks *callbacks,
                                  void *arg);

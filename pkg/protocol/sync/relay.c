@@ -12,8 +12,6 @@
 /* Why a receiver did not get a packet. */
 enum relay_failure { FAILURE_UNDELIVERABLE, FAILURE_NO_ANSWER, FAILURE_NOT_SENT };
 #define FAILURES 3
-/* So long a client waits that sends to all while much is queued for them. */
-#define FULL_WAIT_US 200000
 
 static const struct {
     enum sync_code code;
@@ -173,13 +171,17 @@ static void relay_to_many(struct sync_session *session, const struct sync_packet
 static void relay_to_all(struct sync_session *session, struct bytes from, struct bytes text)
 {
     struct conn *conn = websocket_conn(session->websocket);
-    struct sync_relay *relay = create_sync_relay(session, NULL, 0);
+    const struct fanout *packets = &session->port->subscribers->packets;
+    struct sync_relay *relay;
     uint32_t cost = relay_broadcast_cost(session->map, text.len), most = conn_max_charge(conn);
-    conn_charge(conn, cost < most ? cost : most); /* however many clients there are */
-    relay_send_broadcast(session->map, from, text, on_done, &relay->targets[0]);
-    if (fanout_is_full(&session->port->subscribers->packets)) {
-        conn_wait_us(conn, FULL_WAIT_US);
+    conn_wait_us(conn, fanout_wait_us(packets));
+    if (fanout_refuses(packets)) {
+        sync_packet_fail(session, failures[FAILURE_NOT_SENT].code, failures[FAILURE_NOT_SENT].text);
+        return;
     }
+    conn_charge(conn, cost < most ? cost : most); /* however many clients there are */
+    relay = create_sync_relay(session, NULL, 0);
+    relay_send_broadcast(session->map, from, text, on_done, &relay->targets[0]);
 }
 
 /* False when the packet has been refused. */

@@ -375,6 +375,13 @@ void turntable_room_game(struct turntable_session *session, const struct turntab
     if (!membership) {
         return;
     }
+    const struct room *room = membership->member->room;
+    conn_wait_us(websocket_conn(session->websocket), room_wait_us(room));
+    if (room_refuses(room)) {
+        send_room_result(session, membership_room_name(membership), MAP_REFUSED,
+                         "may not receive your message", "game");
+        return;
+    }
     struct turntable_rules rules = {
         .sender = turntable_user(session),
         .now = map_redis_time_ms(session->port->service->common.map),

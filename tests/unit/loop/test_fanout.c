@@ -167,28 +167,36 @@ static void test_what_an_addition_sends_is_bounded_by_bytes(void **state)
     for (unsigned i = 0; i < 24; i++) {
         size_t before = fixture->bytes;
         add_frame(fixture, i, 1 << 20);
-        assert_in_range(fixture->bytes - before, 0, 4 << 20);       /* not 200 MiB */
-        assert_int_equal(fanout_is_full(&fixture->fanout), i >= 7); /* with what keeps them */
+        assert_in_range(fixture->bytes - before, 0, 4 << 20);           /* not 200 MiB */
+        assert_int_equal(fanout_wait_us(&fixture->fanout) > 0, i >= 7); /* with what keeps them */
     }
     run(fixture);
-    assert_false(fanout_is_full(&fixture->fanout));
+    assert_int_equal(fanout_wait_us(&fixture->fanout), 0);
     assert_int_equal(fixture->sent, 24 * 200);
     for (size_t i = 0; i < 200; i++) {
         assert_true(fixture->receivers[i].got == 24 && fixture->receivers[i].in_order);
     }
 }
 
-static void test_what_is_queued_is_bounded_and_nothing_is_lost(void **state)
+static void test_senders_wait_and_are_refused_and_nothing_is_lost(void **state)
 {
     struct fixture *fixture = *state;
     for (size_t i = 0; i < 1000; i++) {
         join(fixture, i);
     }
+    uint64_t wait_us = 0;
     for (unsigned i = 0; i < 40; i++) {
+        size_t before = fixture->bytes;
         add_frame(fixture, i, 1 << 20);
-        assert_true(fixture->fanout.bytes <= 33 << 20);
+        assert_int_equal(fanout_refuses(&fixture->fanout), i >= 31); /* with what keeps them */
+        assert_in_range(fixture->bytes - before, 0, 5 << 20);
+        assert_true(fanout_wait_us(&fixture->fanout) >= wait_us);
+        wait_us = fanout_wait_us(&fixture->fanout);
     }
+    assert_int_equal(wait_us, 5 * 200000);
     run(fixture);
+    assert_int_equal(fanout_wait_us(&fixture->fanout), 0);
+    assert_false(fanout_refuses(&fixture->fanout));
     for (size_t i = 0; i < 1000; i++) {
         assert_true(fixture->receivers[i].got == 40 && fixture->receivers[i].in_order);
     }
@@ -202,7 +210,7 @@ int main(void)
         TEST(test_many_get_all_in_one_order),
         TEST(test_receivers_come_and_leave_meanwhile),
         TEST(test_what_an_addition_sends_is_bounded_by_bytes),
-        TEST(test_what_is_queued_is_bounded_and_nothing_is_lost),
+        TEST(test_senders_wait_and_are_refused_and_nothing_is_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
