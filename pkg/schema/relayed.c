@@ -15,7 +15,7 @@ static bool is_next(uint64_t format)
 }
 #endif
 
-static void write_space(struct writer *to, const struct relayed_head *head)
+static void write_packet_space(struct writer *to, const struct relayed_head *head)
 {
     writer_bytes(to, head->space);
     writer_string(to, " ");
@@ -25,12 +25,12 @@ void relayed_head_write(struct writer *to, uint64_t format, const struct relayed
 {
     writer_string(to, is_next(format) ? "2 relay " : "relay ");
     if (is_next(format)) {
-        write_space(to, head);
+        write_packet_space(to, head);
     }
     writer_bytes(to, head->node);
     writer_format(to, " %" PRIu64 " ", head->number);
     if (!is_next(format)) {
-        write_space(to, head);
+        write_packet_space(to, head);
     }
     writer_format(to, "%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", head->from_len, head->to_len,
                   head->len);
