@@ -1,21 +1,14 @@
 """The master changes while connections stay open: by REPLICAOF, behind a proxy, and under a name with several
 addresses. Front-ends leave the server that has become a replica, and both their connections end on one server."""
-from harness import Versioned
-from harness.faults import (LISTEN, NOTIFY, check_notified_once, end_hold, states_of, wait_agreement, wait_know,
-                            wait_ready, watchers)
+from harness.faults import LISTEN, check_served, serve, wait_ready
 
 SETTINGS = {"map.recovery_grace": "2s"}
-
-
-def synced(t, replica):
-    t.wait_until(lambda: replica.info("replication")["master_link_status"] == "up", 20, "the replica is in sync")
 
 
 def pair(t):
     """A master and its replica."""
     master, replica = t.redis(tcp=True), t.redis(tcp=True)
-    replica("REPLICAOF", master.host, master.port)
-    synced(t, replica)
+    replica.replicate(master)
     return master, replica
 
 
@@ -27,33 +20,9 @@ def fail_over(t, old, new):
     old("REPLICAOF", new.host, new.port)
 
 
-def serve(t, target, master):
-    """Two front-ends with watchers and clients at that target: (front-ends, watchers, clients, expected)."""
-    frontends = t.frontends(2, target, listen=LISTEN, settings=SETTINGS)
-    end_hold(master)
-    found = watchers(t, frontends)
-    clients = [t.connect(frontend, Versioned) for frontend in frontends for _ in range(5)]
-    ids = [client.open(b"0") for client in clients]
-    wait_know(found, ids)
-    expected = {id: b"0" for id in ids}
-    expected.update(states_of(found))
-    return frontends, found, list(zip(clients, ids)), expected
-
-
-def check_served(t, frontends, found, clients, expected, server, version):
-    """Writes are acknowledged and reach everybody through that server; nobody was reported gone."""
-    text = b"%d" % version
-    for client, id in clients:
-        t.wait_until(lambda: client.update(id, version, text), 10, "an update is acknowledged")
-        expected[id] = text
-    wait_agreement(t, server, frontends, expected, 20)
-    check_notified_once(found, [], NOTIFY)
-    t.fsck(server)
-
-
 def test_a_master_that_is_demoted_and_promoted_again(t):
     redis, other = pair(t)
-    frontends, found, clients, expected = serve(t, redis.url, redis)
+    frontends, found, clients, expected = serve(t, redis.url, redis, SETTINGS)
     fail_over(t, redis, other)
     for frontend in frontends:
         t.wait_until(lambda: frontend.http("/readyz")[2] == b"not ready: readonly: Redis is a replica\n", 6,
@@ -65,7 +34,7 @@ def test_a_master_that_is_demoted_and_promoted_again(t):
         frontend.wait_for_metric("tracker_redis_replicas_total", count + 2, 15)
         assert frontend.http("/readyz")[2] == b"not ready: readonly: Redis is a replica\n"
         assert len(frontend.log_lines("redis_is_replica")) <= 1, frontend.log
-    synced(t, redis)
+    redis.wait_synced()
     fail_over(t, other, redis)
     wait_ready(frontends)
     check_served(t, frontends, found, clients, expected, redis, 1)
@@ -75,7 +44,7 @@ def test_a_switch_that_leaves_connections_open(t):
     """The old master becomes a replica; whoever connects anew reaches the new one."""
     old, new = pair(t)
     proxy = t.proxy((old.host, old.port))
-    frontends, found, clients, expected = serve(t, proxy.url, old)
+    frontends, found, clients, expected = serve(t, proxy.url, old, SETTINGS)
     for version in range(1, 4):
         proxy.switch((new.host, new.port))
         fail_over(t, old, new)
@@ -83,7 +52,7 @@ def test_a_switch_that_leaves_connections_open(t):
                      "both connections of both front-ends are on the new master")
         wait_ready(frontends)
         check_served(t, frontends, found, clients, expected, new, version)
-        synced(t, old)
+        old.wait_synced()
         old, new = new, old
     for frontend in frontends:
         assert frontend.metric("tracker_redis_resets_total", reason="role") + \
@@ -94,7 +63,7 @@ def test_the_connections_are_on_different_servers(t):
     """The proxy goes to the new master, the old one lives on as a master, and loses subscribers only."""
     old, new = pair(t)
     proxy = t.proxy((old.host, old.port))
-    frontends, found, clients, expected = serve(t, proxy.url, old)
+    frontends, found, clients, expected = serve(t, proxy.url, old, SETTINGS)
     new("REPLICAOF", "NO", "ONE")
     proxy.switch((new.host, new.port))
     old("CLIENT", "KILL", "TYPE", "pubsub")
@@ -145,31 +114,22 @@ def test_a_name_with_several_addresses(t):
         for other in others:
             other.port = master.port
         replica, frozen = others
-        replica("REPLICAOF", master.host, master.port)
-        synced(t, replica)
+        replica.replicate(master)
         frozen.freeze()
         settings = {**SETTINGS, "redis.connect_timeout": "500ms"}
-        frontends = t.frontends(2, f"redis://redis:{master.port}", listen=LISTEN, settings=settings)
-        end_hold(master)
-        found = watchers(t, frontends)
-        clients = [t.connect(frontend, Versioned) for frontend in frontends for _ in range(3)]
-        ids = [client.open(b"0") for client in clients]
-        wait_know(found, ids)
-        expected = {id: b"0" for id in ids}
-        expected.update(states_of(found))
+        frontends, found, clients, expected = serve(t, f"redis://redis:{master.port}", master, settings)
         for version in (1, 2):
             fail_over(t, master, replica)
             t.wait_until(lambda: int(replica.info("clients")["connected_clients"]) >= 5, 15, "they are on the new master")
             wait_ready(frontends)
-            check_served(t, frontends, found, list(zip(clients, ids)), expected, replica, version)
-            synced(t, master)
+            check_served(t, frontends, found, clients, expected, replica, version)
+            master.wait_synced()
             master, replica = replica, master
         # The name alone changes: to one that was not among the addresses, when the master has gone.
         frozen.thaw()
-        frozen("REPLICAOF", master.host, master.port)
-        synced(t, frozen)
+        frozen.replicate(master)
         frozen("REPLICAOF", "NO", "ONE")
         network.resolve(redis="127.0.0.3")
         master.kill()
         wait_ready(frontends, 20)
-        check_served(t, frontends, found, list(zip(clients, ids)), expected, frozen, 3)
+        check_served(t, frontends, found, clients, expected, frozen, 3)

@@ -3,7 +3,7 @@ and a front-end whose connections reach two servers in turn is not ready, and sa
 import time
 
 from harness.faults import LISTEN, crowd, end_hold, key, wait_ready, wait_swept
-from test_redis_failover import fail_over, synced
+from test_redis_failover import fail_over
 
 TIMEOUT = 400
 FRONTENDS = 20
@@ -30,8 +30,7 @@ def check_whole(t, server, frontends, crowds, nodes, orphaned):
 
 def test_ten_fail_overs_and_a_stall(t):
     old, new = t.redis(tcp=True), t.redis(tcp=True)
-    new("REPLICAOF", old.host, old.port)
-    synced(t, new)
+    new.replicate(old)
     proxy = t.proxy((old.host, old.port))
     last_proxy = t.proxy((old.host, old.port))
     frontends = t.frontends(FRONTENDS - 1, proxy.url, listen=LISTEN) + [t.frontend(last_proxy.url, "last", LISTEN)]
@@ -53,7 +52,7 @@ def test_ten_fail_overs_and_a_stall(t):
         t.wait_until(lambda: (proxy.sessions(there), last_proxy.sessions(there)) == (2 * FRONTENDS - 2, 2)
                      and not proxy.sessions(gone) and not last_proxy.sessions(gone), 30, "all are on the new master")
         check_whole(t, new, frontends, crowds, nodes, orphaned)
-        synced(t, old)
+        old.wait_synced()
         old, new = new, old
     # A stall of nearly a lease: the recovery grace of the last fail-over has been ended before.
     end_hold(old)

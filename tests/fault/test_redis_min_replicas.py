@@ -3,16 +3,9 @@ import itertools
 
 from harness import Plain, Versioned
 from harness.tracker import packets
+from test_redis_failover import pair
 
 SETTINGS = {"redis.timeout": "1500ms", "redis.min_replicas": "1"}
-
-
-def replicated(t):
-    """(master, replica), in sync."""
-    master, replica = t.redis(tcp=True), t.redis(tcp=True)
-    replica("REPLICAOF", master.host, master.port)
-    t.wait_until(lambda: replica.info("replication")["master_link_status"] == "up", 20, "the replica is in sync")
-    return master, replica
 
 
 def states(t, frontend):
@@ -24,7 +17,7 @@ def unreplicated(frontend):
 
 
 def test_writes_are_acknowledged_with_a_replica_in_sync_alone(t):
-    master, replica = replicated(t)
+    master, replica = pair(t)
     frontend = t.frontend(master, settings=SETTINGS)
     other = t.frontend(master)
     client, free = t.connect(frontend, Versioned), t.connect(other, Versioned)
@@ -53,7 +46,7 @@ def test_writes_are_acknowledged_with_a_replica_in_sync_alone(t):
 
 def test_a_client_that_leaves_while_its_write_waits(t):
     """Its entries are closed, once, and nothing of it remains."""
-    master, replica = replicated(t)
+    master, replica = pair(t)
     frontend = t.frontend(master, settings=SETTINGS)
     leaver, witness = t.connect(frontend, Versioned), t.connect(frontend, Versioned)
     id = leaver.open(b"0")

@@ -127,9 +127,7 @@ class Context:
         servers = [self.redis(tcp=True) for _ in range(1 + replicas)]
         master = servers[0]
         for replica in servers[1:]:
-            replica("REPLICAOF", master.host, master.port)
-            wait_until(lambda replica=replica: replica.info("replication")["master_link_status"] == "up", 20,
-                       "the replica is in sync")
+            replica.replicate(master)
         return Sentinels(self, servers, [self.sentinel(master, count // 2 + 1, **options) for _ in range(count)])
 
     def end_redis(self, redis):

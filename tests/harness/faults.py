@@ -210,3 +210,27 @@ def node_id(frontend):
     """The id under which Redis knows it."""
     from .process import logfmt
     return logfmt(frontend.log_lines(r"\bmsg=ready\b")[0])["id"].encode()
+
+
+def serve(t, target, master, settings):
+    """Two front-ends with watchers and clients at that target: (front-ends, watchers, clients, expected)."""
+    frontends = t.frontends(2, target, listen=LISTEN, settings=settings)
+    end_hold(master)
+    found = watchers(t, frontends)
+    clients = [t.connect(frontend, Versioned) for frontend in frontends for _ in range(5)]
+    ids = [client.open(b"0") for client in clients]
+    wait_know(found, ids)
+    expected = {id: b"0" for id in ids}
+    expected.update(states_of(found))
+    return frontends, found, list(zip(clients, ids)), expected
+
+
+def check_served(t, frontends, found, clients, expected, server, version):
+    """Writes are acknowledged and reach everybody through that server; nobody was reported gone."""
+    text = b"%d" % version
+    for client, id in clients:
+        t.wait_until(lambda client=client, id=id: client.update(id, version, text), 10, "an update is acknowledged")
+        expected[id] = text
+    wait_agreement(t, server, frontends, expected, 20)
+    check_notified_once(found, [], NOTIFY)
+    t.fsck(server)

@@ -139,6 +139,15 @@ class Redis:
     def info(self, section="everything"):
         return self._connected().info(section)
 
+    def wait_synced(self):
+        """As a replica: it has all that its master has."""
+        wait_until(lambda: self.info("replication")["master_link_status"] == "up", 20, "the replica is in sync")
+
+    def replicate(self, master):
+        """Is its replica from now on; returns when it is in sync."""
+        self("REPLICAOF", master.host, master.port)
+        self.wait_synced()
+
     def _addresses(self):
         return self.socket, (self.host, self.port)
 
