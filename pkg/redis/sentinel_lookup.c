@@ -130,9 +130,10 @@ static void on_sentinel_reply(void *arg, enum redis_status status, const struct 
     if (status == REDIS_OK) {
         take_answer(lookup, reply);
     } else {
-        set_why_not(lookup,
-                    mem_format("a Sentinel refused to name the master \"%s\": %.*s", lookup->name,
-                               (int)reply->text.len, (const char *)reply->text.data));
+        const size_t len = reply->text.len < 256 ? reply->text.len : 256;
+
+        set_why_not(lookup, mem_format("a Sentinel refused to name the master \"%s\": %.*s",
+                                       lookup->name, (int)len, (const char *)reply->text.data));
     }
     finish_question(question);
 }
