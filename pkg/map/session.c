@@ -183,13 +183,17 @@ static bool is_being_added(const struct map_session *session, struct bytes id)
     return false;
 }
 
-/* Whether its address would have more than its share of the space's entries. */
+/* Whether its address would have more than its share of the space's entries. What one client may
+ * have, any address may. */
 static bool exceeds_entry_share(const struct map_session *session)
 {
     const struct map_space *space = session->space;
+    const struct map_settings *settings = space->map->settings;
     const uint64_t others = space->entries > space->owned ? space->entries : space->owned;
-    return budget_account_exceeds_share(session->account, BUDGET_ENTRIES, 1, others + 1,
-                                        (uint64_t)space->map->settings->max_entries);
+    const uint64_t total = others + 1, least = total + (uint64_t)settings->client_max_ids;
+    const uint64_t most = (uint64_t)settings->max_entries;
+    return budget_account_exceeds_share(session->account, BUDGET_ENTRIES, 1, total,
+                                        most > least ? most : least);
 }
 
 /* For operations that may add an entry to the session. */

@@ -1,9 +1,12 @@
 """One address that opens entries without end: it takes a share of the space, so that others always find room."""
 import socket
 
+from harness import Original2013
 from harness.abuse import ATTACKER
 from harness.turntable import Turntable
 
+# Each client has one entry, and an address may always have as many as one client.
+SMALL = {"map.max_entries": 24, "client.max_ids": 1}
 LISTEN = ("web=127.0.0.1:0", "web=127.0.0.1:0,proxy=true")
 
 
@@ -22,7 +25,7 @@ def login(t, frontend, user, source="127.0.0.1", network=None):
 
 def test_entries_of_one_address_leave_room_for_those_of_others(t):
     redis = t.redis()
-    first, second = t.frontends(2, redis, listen=LISTEN, settings={"map.max_entries": 24})
+    first, second = t.frontends(2, redis, listen=LISTEN, settings=SMALL)
     attackers = [login(t, first, f"6:{number}", ATTACKER) for number in range(20)]
     assert [code for _, code in attackers] == [None] * 12 + ["limit"] * 8
     # Here, and at a front-end that knows what there is from Redis.
@@ -42,7 +45,7 @@ def test_entries_of_one_address_leave_room_for_those_of_others(t):
 
 def test_entries_of_an_ipv6_network_are_counted_together(t):
     redis = t.redis()
-    frontend = t.frontend(redis, listen=LISTEN, settings={"map.max_entries": 24})
+    frontend = t.frontend(redis, listen=LISTEN, settings=SMALL)
     codes = [login(t, frontend, f"6:{number}", network=f"2001:db8:1:{number // 2:x}::1")[1] for number in range(20)]
     assert codes.count(None) == 12, codes
     assert login(t, frontend, "1:1", network="2001:db8:2::1")[1] is None
@@ -50,6 +53,15 @@ def test_entries_of_an_ipv6_network_are_counted_together(t):
 
 def test_shared_addresses_have_no_share(t):
     redis = t.redis()
-    frontend = t.frontend(redis, listen=LISTEN, settings={"map.max_entries": 12, "net.shared_addresses": ATTACKER})
+    frontend = t.frontend(redis, listen=LISTEN, settings={**SMALL, "map.max_entries": 12, "net.shared_addresses": ATTACKER})
     codes = [login(t, frontend, f"6:{number}", ATTACKER)[1] for number in range(13)]
     assert codes == [None] * 12 + ["limit"], codes
+
+
+def test_what_one_client_may_have_any_address_may(t):
+    """In a space for fewer entries than that, it may have all of them."""
+    redis = t.redis()
+    frontend = t.frontend(redis, listen=("tracker=127.0.0.1:0",), settings={"map.max_entries": 5})
+    client = t.connect(frontend, Original2013)
+    assert [client.update(b"e%d" % number, 1, b"x") for number in range(6)] == [True] * 5 + [False]
+    t.fsck(redis)
